@@ -1,0 +1,1 @@
+"""The command line: arguments in, one service call, text or JSON out."""

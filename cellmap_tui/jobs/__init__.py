@@ -1,0 +1,1 @@
+"""Jobs: run directories, processes that outlive the terminal, watching and control."""

@@ -1,0 +1,1 @@
+"""Volumes on disk: OME-NGFF reading and writing, geometry in nanometres, resampling, slices."""
