@@ -68,7 +68,7 @@ def cut_middle(name: str, width: int) -> str:
     if width <= 1:
         return name[:width]
     head = (width - 1 + 1) // 2
-    return f"{name[:head]}…{name[len(name) - (width - 1 - head):]}"
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
 
 
 def printable(text: str) -> str:

@@ -49,8 +49,7 @@ class Grid:
     def upper_nm(self) -> Vec3:
         """Upper corner of the box that the voxels cover."""
         z, y, x = (
-            t + s * (n - 0.5)
-            for t, s, n in zip(self.translation_nm, self.voxel_size_nm, self.shape, strict=True)
+            t + s * (n - 0.5) for t, s, n in zip(self.translation_nm, self.voxel_size_nm, self.shape, strict=True)
         )
         return (z, y, x)
 

@@ -1,0 +1,1 @@
+"""cellmap-tui: one tool for the CellMap Segmentation Challenge, from browsing to submission."""
