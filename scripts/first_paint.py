@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from cellmap_tui.app.app import CellmapApp
+
 from cellmap_tui.services.settings import load_settings
 
 

@@ -27,8 +27,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, default=CHECKOUT / ".venv", help="where (default: .venv)")
     parser.add_argument("--dev", action="store_true", help="with what the tests need")
-    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default=os.environ.get("TORCH", "auto"),
-                        help="which build of torch (default: what the machine's driver shows; also TORCH=cpu|cuda)")
+    parser.add_argument(
+        "--torch",
+        choices=("auto", "cpu", "cuda"),
+        default=os.environ.get("TORCH", "auto"),
+        help="which build of torch (default: what the machine's driver shows; also TORCH=cpu|cuda)",
+    )
     args = parser.parse_args()
     if sys.version_info < OLDEST:
         return rerun_with_newer_python()
@@ -41,8 +45,11 @@ def main() -> int:
     try:
         install(args.venv, build=build, reason=reason, dev=args.dev)
     except subprocess.CalledProcessError as error:
-        print(f"setup: {' '.join(map(str, error.cmd[:6]))} … failed (exit {error.returncode}); "
-              "check the network and the disk, then run the same command again", file=sys.stderr)
+        print(
+            f"setup: {' '.join(map(str, error.cmd[:6]))} … failed (exit {error.returncode}); "
+            "check the network and the disk, then run the same command again",
+            file=sys.stderr,
+        )
         return 1
     stamp.write_text(f"{wanted} {'dev' if args.dev else ''}\n")
     return 0
@@ -53,8 +60,11 @@ def rerun_with_newer_python() -> int:
     for minor in range(15, OLDEST[1] - 1, -1):
         if found := shutil.which(f"python3.{minor}"):
             return subprocess.call([found, __file__, *sys.argv[1:]])
-    print(f"setup: Python {sys.version.split()[0]} is too old; install Python 3.11 or newer "
-          "and run: make PYTHON=python3.11 …", file=sys.stderr)
+    print(
+        f"setup: Python {sys.version.split()[0]} is too old; install Python 3.11 or newer "
+        "and run: make PYTHON=python3.11 …",
+        file=sys.stderr,
+    )
     return 1
 
 
@@ -91,8 +101,10 @@ def install(venv: Path, *, build: str, reason: str, dev: bool) -> None:
         result = subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False)
         if result.returncode != 0:
             shutil.rmtree(venv, ignore_errors=True)
-            print("setup: this Python cannot make virtual environments; "
-                  "on Debian and Ubuntu: apt install python3-venv", file=sys.stderr)
+            print(
+                "setup: this Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv",
+                file=sys.stderr,
+            )
             raise subprocess.CalledProcessError(result.returncode, [sys.executable, "-m", "venv"])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", str(CONSTRAINTS), "--upgrade", "pip"], check=True)
