@@ -67,7 +67,7 @@ def cut_middle(name: str, width: int) -> str:
         return name
     if width <= 1:
         return name[:width]
-    head = (width - 1 + 1) // 2
+    head = width // 2
     return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
 
 
