@@ -109,10 +109,10 @@ def install(venv: Path, *, build: str, reason: str, dev: bool) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", str(CONSTRAINTS), "--upgrade", "pip"], check=True)
     install_torch(python, pip, build, reason)
-    print("setup: installing the package and its libraries (about 300 MB)", flush=True)
+    print("setup: installing the package and its libraries (about 120 MB)", flush=True)
     subprocess.run([*pip, "-c", str(CONSTRAINTS), "--editable", str(CHECKOUT)], check=True)
     if dev:
-        print("setup: installing what the tests need (about 150 MB)", flush=True)
+        print("setup: installing what the tests need (about 90 MB)", flush=True)
         subprocess.run([*pip, "-c", str(CONSTRAINTS), "--group", f"{CHECKOUT / 'pyproject.toml'}:dev"], check=True)
 
 
@@ -123,7 +123,7 @@ def install_torch(python: Path, pip: list[str], build: str, reason: str) -> None
     builds for each CPU and driver are published; then whatever pip finds.
     """
     pin = pinned("torch")
-    size = "about 200 MB" if build == "cpu" else "2 to 4 GB"
+    size = "about 190 MB" if build == "cpu" else "2 to 4 GB"
     print(f"setup: torch {pin.partition('==')[2]}, {build.upper()} build ({reason}), {size}", flush=True)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
     if build == "cpu" and platform.system() == "Linux":
