@@ -7,21 +7,17 @@ by the volume.
 
 from __future__ import annotations
 
-import glob
-import json
-import os
-import platform
 import shutil
 import tempfile
-import uuid
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cellmap_tui.errors import CellmapError, RefusedError, RequestError
+from cellmap_tui.errors import RequestError
 from cellmap_tui.volumes.arrays import DEFAULT_CHUNKS, Voxels, create_array
 from cellmap_tui.volumes.downsample import Kind, halved
 from cellmap_tui.volumes.geometry import Box, level_grid
+from cellmap_tui.volumes.publish import begin, cannot_write, publish, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,15 +102,15 @@ def write_array(
         raise RequestError(f"{path}: data of shape {data.shape} do not fit a grid of shape {grid.shape}")
     place = {"voxel_size": list(grid.voxel_size_nm), "translation": list(grid.translation_nm)}
     _check_dtype(path, np.dtype(data.dtype))
-    temporary = _begin(path, overwrite=overwrite)
+    temporary = begin(path, overwrite=overwrite)
     try:
         array = create_array(
             temporary, grid.shape, data.dtype, chunks=chunks, attributes={**(attributes or {}), **place}
         )
         array[...] = data
-        _publish(temporary, path, overwrite=overwrite)
+        publish(temporary, path, overwrite=overwrite)
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -180,7 +176,7 @@ class MultiscaleWriter:
         self._attributes = dict(attributes or {})
         self._next_plane = 0
         self._overwrite = overwrite
-        self._temporary = _begin(path, overwrite=overwrite)
+        self._temporary = begin(path, overwrite=overwrite)
         self._finest = self._create(0)
         self._spool = _Spool(self._temporary, self._finest)
 
@@ -224,7 +220,7 @@ class MultiscaleWriter:
         try:
             self._spool.add(block.astype(self._dtype, copy=False))
         except OSError as error:
-            raise _cannot_write(self._path, error) from None
+            raise cannot_write(self._path, error) from None
         self._next_plane = stop
 
     def finish(self, checkpoint: Callable[[], None] | None = None) -> None:
@@ -249,16 +245,20 @@ class MultiscaleWriter:
                 array = self._create(k)
                 _halve(below, array, self._kind, checkpoint)
                 below = array
-            _write_json(self._temporary / ".zgroup", {"zarr_format": 2})
-            _write_json(
+            write_json(self._temporary / ".zgroup", {"zarr_format": 2})
+            write_json(
                 self._temporary / ".zattrs", {**self._attributes, **ngff_attributes(self._path.name, self._grids)}
             )
-            _publish(self._temporary, self._path, overwrite=self._overwrite)
+            publish(self._temporary, self._path, overwrite=self._overwrite)
         except OSError as error:
-            raise _cannot_write(self._path, error) from None
+            raise cannot_write(self._path, error) from None
 
     def _create(self, k: int) -> zarr.Array[Any]:
-        return create_array(self._temporary / f"s{k}", self._grids[k].shape, self._dtype, chunks=self._chunks)
+        folder = self._temporary / f"s{k}"
+        try:
+            return create_array(folder, self._grids[k].shape, self._dtype, chunks=self._chunks)
+        except OSError as error:
+            raise cannot_write(self._path, error) from None
 
 
 def ngff_attributes(name: str, grids: list[Grid]) -> dict[str, Any]:
@@ -366,78 +366,3 @@ def _check_dtype(path: Path, dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind not in "uifb" or dtype.itemsize > 8:
         raise RequestError(f"{path}: dtype {dtype} cannot be stored", "use integers, floats up to 64 bit, or bool")
     return dtype
-
-
-def _begin(path: Path, *, overwrite: bool) -> Path:
-    """Return a new hidden sibling of `path` to build in."""
-    if path.exists() and not overwrite:
-        raise RefusedError(f"{path} exists already", "remove it or write elsewhere")
-    temporary = _partial(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_abandoned(path)
-        _add_groups_above(path)
-        temporary.mkdir()
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-    return temporary
-
-
-def _add_groups_above(path: Path) -> None:
-    """Make every folder between the ``.zarr`` root and `path` a Zarr group, so that others can walk it."""
-    root = next((p for p in path.parents if p.suffix == ".zarr"), None)
-    if root is None:
-        return
-    for folder in path.parents:
-        if not (folder / ".zgroup").exists() and not (folder / ".zarray").exists():
-            _write_json(folder / ".zgroup", {"zarr_format": 2})
-        if folder == root:
-            return
-
-
-def _partial(path: Path) -> Path:
-    """Return an unused hidden sibling name that says which process on which host owns it."""
-    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
-
-
-def _host() -> str:
-    return platform.node().split(".")[0]
-
-
-def _clear_abandoned(path: Path) -> None:
-    """Remove what dead processes of this host left of earlier attempts to write `path`."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        owner = folder.name.removesuffix(".partial").rsplit(".", 3)[1:]
-        if len(owner) == 3 and owner[0] == _host() and owner[1].isdecimal() and not _is_alive(int(owner[1])):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
-def _publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
-    """Put a finished folder under its final name; what stood there before is removed last."""
-    if overwrite and path.exists():
-        old = _partial(path)
-        path.replace(old)
-        temporary.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        temporary.replace(path)
-
-
-def _write_json(file: Path, value: Mapping[str, Any]) -> None:
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    temporary.replace(file)
-
-
-def _cannot_write(path: Path, error: OSError) -> CellmapError:
-    return RefusedError(f"{path} cannot be written: {error.strerror or error}", "make room or write elsewhere")
