@@ -1,0 +1,237 @@
+"""Every key of the app in one table: what it is called, what it does, what it may be changed to.
+
+Screens and widgets never write a key of their own: they call `bind` with an id of `KEYS`. So a key
+means the same everywhere, the footer and the help are built from the bindings, and ``[keys]`` in
+the settings can change any of them. A pane that needs a letter of its own adds a line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+
+from cellmap_tui.text import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of the grammar."""
+
+    id: str
+    """Name of the binding, as in ``[keys]`` of the settings."""
+    keys: str
+    """Keys that do it, separated by commas, in Textual's names."""
+    label: str
+    """What it does in one or two words, for the footer."""
+    help: str
+    """What it does in one sentence, for the help screen."""
+    display: str | None = None
+    """How the footer names the key; None: from the key itself."""
+
+
+GRAMMAR = (
+    Key("go.home", "0", "Home", "Go to the home screen."),
+    Key("go.data", "1", "Data", "Go to the datasets and crops."),
+    Key("go.classes", "2", "Classes", "Go to the classes."),
+    Key("go.fetch", "3", "Fetch", "Go to the downloads."),
+    Key("go.train", "4", "Train", "Go to the training."),
+    Key("go.eval", "5", "Eval", "Go to the scores."),
+    Key("go.predict", "6", "Predict", "Go to the predictions."),
+    Key("go.submit", "7", "Submit", "Go to the submission."),
+    Key("go.runs", "8", "Runs", "Go to the runs."),
+    Key("go.settings", "9", "Settings", "Go to the settings."),
+    Key("pane.next", "tab", "pane", "Move to the next pane."),
+    Key("pane.previous", "shift+tab", "pane back", "Move to the previous pane."),
+    Key("pane.zoom", "z", "enlarge", "Enlarge the focused pane; again to restore it."),
+    Key("move.up", "up,k", "up", "Move up."),
+    Key("move.down", "down,j", "down", "Move down."),
+    Key("move.left", "left,h", "left", "Move left, or close a branch."),
+    Key("move.right", "right,l", "right", "Move right, or open a branch."),
+    Key("move.top", "home,g", "top", "Move to the top."),
+    Key("move.bottom", "end,G", "bottom", "Move to the bottom."),
+    Key("move.half_up", "ctrl+u", "half page up", "Move up half a page."),
+    Key("move.half_down", "ctrl+d", "half page down", "Move down half a page."),
+    Key("move.page_up", "pageup", "page up", "Move up a page."),
+    Key("move.page_down", "pagedown", "page down", "Move down a page."),
+    Key("do.filter", "slash", "filter", "Filter this list while you type; enter keeps the filter, esc clears it."),
+    Key("do.mark", "space", "mark", "Mark the row, or take the mark away."),
+    Key("do.mark_all", "a", "mark all", "Mark all rows that are shown, or none."),
+    Key("do.open", "enter", "open", "Open what is under the cursor."),
+    Key("do.close", "escape", "close", "Close the innermost thing: filter, window, enlarged pane."),
+    Key("do.sort", "s", "sort", "Sort by the next column."),
+    Key("do.view", "v", "view slice", "View a slice of the EM with its labels."),
+    Key("do.new", "n", "new", "Make something new."),
+    Key("do.reload", "r", "reload", "Do it again: retry, reload, or go on with what was stopped."),
+    Key("do.export", "e", "export", "Write what is shown into a file."),
+    Key("do.save", "w", "save", "Keep it in the settings."),
+    Key("do.undo", "u", "undo", "Take the last change back."),
+    Key("do.stop", "x", "stop", "Stop, cancel or leave out what is under the cursor; asks first."),
+    Key("do.pause", "p", "pause", "Pause, or go on."),
+    Key("do.prune", "P", "prune", "Remove old runs; shows which and how large, and asks first."),
+    Key("do.copy", "y", "copy", "Copy the row to the clipboard of the terminal."),
+    Key("do.log", "L", "full log", "Show everything that the focused run has written."),
+    Key("do.doctor", "d", "doctor", "Check this machine."),
+    Key("app.help", "question_mark", "help", "Show the keys of this screen and of the focused pane."),
+    Key("app.commands", "colon,ctrl+p", "commands", "Find any action, screen, run or theme by name.", "^p"),
+    Key("app.jump", "ctrl+o", "jump", "Put a letter on each pane and jump to one."),
+    Key("app.quit", "q,ctrl+q", "quit", "Leave; running jobs go on."),
+    Key("answer.yes", "y", "yes", "Answer yes."),
+    Key("answer.no", "n", "no", "Answer no."),
+)
+"""Keys that mean the same everywhere."""
+
+PANES = (
+    Key("slice.previous", "left_square_bracket", "step", "Step one slice back.", "[ ]"),
+    Key("slice.next", "right_square_bracket", "next slice", "Step one slice on."),
+    Key("slice.previous_ten", "left_curly_bracket", "×10", "Step ten slices back.", "{ }"),
+    Key("slice.next_ten", "right_curly_bracket", "ten slices on", "Step ten slices on."),
+    Key("slice.axis", "t", "axis", "Look along the next axis."),
+    Key("slice.overlay", "o", "overlay", "Draw labels as a tint, as outlines, or not at all."),
+    Key("slice.classes", "s", "classes", "Draw the labels of the next class alone; after the last, of all."),
+    Key("table.reverse", "S", "turn round", "Turn the order of the rows round."),
+    Key("data.exclude", "x", "exclude", "Leave this crop out of splits, with a reason; again to take it back."),
+    Key(
+        "data.annotations",
+        "t",
+        "annotations",
+        "Change between crops and their annotations, a row per crop and class.",
+    ),
+    Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),
+    Key("classes.heat", "m", "heat map", "Show crops per class and dataset."),
+)
+"""Letters of single panes."""
+
+KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
+"""Every key by its id."""
+
+LATER_MODES = frozenset({"go.fetch", "go.train", "go.eval", "go.predict", "go.submit"})
+"""Keys kept for screens that this version does not have."""
+
+UNUSABLE = {
+    "ctrl+h": "it arrives as backspace",
+    "ctrl+i": "it arrives as tab",
+    "ctrl+m": "it arrives as enter",
+    "ctrl+@": "it arrives as ctrl+space",
+    "ctrl+space": "it arrives as ctrl+@",
+    "ctrl+b": "tmux takes it",
+    "ctrl+a": "screen takes it",
+    "shift+enter": "most terminals send enter",
+}
+"""Keys that cannot be bound, and why."""
+
+_DISPLAY = {
+    "space": "␣",
+    "enter": "⏎",
+    "escape": "esc",
+    "tab": "⇥",
+    "shift+tab": "⇧⇥",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
+    "slash": "/",
+    "question_mark": "?",
+    "colon": ":",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "plus": "+",
+    "minus": "-",
+}
+_DISPLAY_ASCII = {
+    "␣": "space",
+    "⏎": "enter",
+    "⇥": "tab",
+    "⇧⇥": "shift+tab",
+    "↑": "up",
+    "↓": "down",
+    "←": "left",
+    "→": "right",
+}
+
+
+def bind(
+    key_id: str,
+    action: str,
+    label: str | None = None,
+    *,
+    show: bool = True,
+    help: str | None = None,
+    priority: bool = False,
+) -> Binding:
+    """Return the binding of a key of the table.
+
+    Parameters
+    ----------
+    key_id
+        Id of a `Key`.
+    action
+        Textual action that the key starts.
+    label, help
+        In place of the words of the table, where a pane can say it more exactly.
+    show
+        Whether the footer may name it; the help always does.
+    priority
+        Whether it is taken before the focused widget sees it.
+    """
+    key = KEYS[key_id]
+    return Binding(
+        key.keys,
+        action,
+        label or key.label,
+        show=show,
+        key_display=key.display,
+        tooltip=help or key.help,
+        id=key.id,
+        priority=priority,
+    )
+
+
+def display(key: str, *, ascii_only: bool = False) -> str:
+    """Return how a key is written on screen: ``␣``, ``⏎``, ``^p``, ``G``."""
+    shown = _DISPLAY.get(key) or (f"^{key[5:]}" if key.startswith("ctrl+") else key)
+    if len(shown) > 1 and shown.startswith("upper_"):
+        shown = shown[6:].upper()
+    return _DISPLAY_ASCII.get(shown, shown) if ascii_only else shown
+
+
+def checked_overrides(overrides: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Split ``[keys]`` of the settings into what can be used and what is wrong with the rest.
+
+    Returns
+    -------
+    tuple[dict[str, str], list[str]]
+        Binding id to keys, and a line for each entry that was left out.
+    """
+    usable: dict[str, str] = {}
+    problems: list[str] = []
+    for key_id, keys in overrides.items():
+        problem = _problem(key_id, keys)
+        if problem:
+            problems.append(problem)
+        else:
+            usable[key_id] = keys
+    return usable, problems
+
+
+def _problem(key_id: str, keys: str) -> str:
+    if key_id not in KEYS:
+        near = nearest(key_id, KEYS)
+        return f"[keys] {key_id}: no such key" + (f"; did you mean {near}?" if near else "")
+    for key in keys.split(","):
+        name = key.strip()
+        if not name:
+            return f"[keys] {key_id}: {keys!r} names no key"
+        if name in UNUSABLE:
+            return f"[keys] {key_id}: {name} cannot be used, {UNUSABLE[name]}"
+        if name.startswith("alt+"):
+            return f"[keys] {key_id}: {name} cannot be used, terminals often eat alt"
+    return ""

@@ -1,0 +1,102 @@
+"""A run in words, the same on every screen: state, progress, rate, time left, how long it took."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cellmap_tui import text
+from cellmap_tui.app.signs import ascii_only, sign
+
+if TYPE_CHECKING:
+    from cellmap_tui.jobs.watch import RunSummary
+
+BYTES = "bytes"
+"""Unit whose amounts are shown as sizes."""
+
+
+def state_words(run: RunSummary) -> str:
+    """Return sign and state: ``● running``."""
+    return f"{sign(run.state)} {text.printable(run.state)}"
+
+
+def share(run: RunSummary) -> float | None:
+    """Return how much of a run is done, 0 to 1; None when it is not known."""
+    if run.done is None or not run.total or run.total <= 0:
+        return None
+    return min(1.0, max(0.0, run.done / run.total))
+
+
+def progress_words(run: RunSummary) -> str:
+    """Return ``45 %``, or the amount done where the total is not known, or ``-``."""
+    done = share(run)
+    if done is not None:
+        return f"{100 * done:.0f} %"
+    return "-" if run.done is None else _amount(run.done, run.unit)
+
+
+def amount_words(run: RunSummary) -> str:
+    """Return ``12 / 30 volumes``."""
+    if run.done is None:
+        return "-"
+    done = _amount(run.done, run.unit)
+    if run.total is None:
+        return done
+    if run.unit == BYTES:
+        return f"{done} / {text.size(run.total)}"
+    return f"{_figure(run.done)} / {_figure(run.total)} {text.printable(run.unit or '')}".rstrip()
+
+
+def rate_words(run: RunSummary) -> str:
+    """Return ``3.1 volumes/s`` while it is moving, else ``-``."""
+    if run.rate is None:
+        return "-"
+    if run.unit == BYTES:
+        return f"{text.size(run.rate)}/s"
+    return f"{run.rate:.3g} {text.printable(run.unit or '')}/s"
+
+
+def eta_words(run: RunSummary) -> str:
+    """Return the time left, or ``-``."""
+    return "-" if run.eta_s is None else text.duration(run.eta_s)
+
+
+def age_words(run: RunSummary, now_s: float | None = None) -> str:
+    """Return how long the run took, or has been at it; ``-`` before it began."""
+    if run.started_s is None:
+        return "-"
+    end_s = run.ended_s
+    if end_s is None:
+        end_s = now_s if now_s is not None else time.time()
+    return text.duration(end_s - run.started_s)
+
+
+def clock_words(time_s: float | None, now_s: float | None = None) -> str:
+    """Return a time as ``12:04:51`` if it was today, else with its date; ``-`` for none."""
+    if time_s is None:
+        return "-"
+    try:
+        then = time.localtime(time_s)
+        today = time.localtime(now_s)
+    except (OverflowError, ValueError, OSError):
+        return "?"
+    if then[:3] == today[:3]:
+        return time.strftime("%H:%M:%S", then)
+    return time.strftime("%Y-%m-%d %H:%M", then)
+
+
+def bar(done: float | None, width: int) -> str:
+    """Return a bar of `width` cells: ``████░░░░``; empty when nothing is known."""
+    full, empty = "#." if ascii_only() else "█░"
+    filled = round((done or 0.0) * width)
+    return full * filled + empty * (width - filled)
+
+
+def _amount(value: float, unit: str | None) -> str:
+    if unit == BYTES:
+        return text.size(value)
+    return f"{_figure(value)} {text.printable(unit or '')}".rstrip()
+
+
+def _figure(value: float) -> str:
+    return text.count(int(value)) if float(value).is_integer() else f"{value:.1f}"
