@@ -1,0 +1,112 @@
+"""Requests to a living job: a file each in ``control/``, put there by a rename, removed when the job takes it.
+
+Any viewer that can write into the run directory can ask, on any host that sees the disk. From a
+shell, ``touch control/stop`` does.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellmap_tui.errors import DataError, RefusedError
+from cellmap_tui.jobs.events import FORMAT_VERSION
+from cellmap_tui.jobs.files import read_json_object, text_or_none
+from cellmap_tui.jobs.process import user_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cellmap_tui.jobs.rundir import RunDir
+
+_FILE_NAME = re.compile(r"(?:\d+-)?(?P<action>[a-z]+)(?:-[0-9a-f]+)?(?:\.json)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """One request to a job."""
+
+    action: str
+    """``stop``, ``pause``, ``resume``, or what a newer version may ask."""
+    by: str
+    """Who asked."""
+
+
+def ask_stop(run: RunDir, by: str | None = None) -> None:
+    """Ask the job to finish the unit at hand, save and stop.
+
+    Raises
+    ------
+    RefusedError
+        If the run directory cannot be written.
+    """
+    _ask(run, "stop", by)
+
+
+def ask_pause(run: RunDir, by: str | None = None) -> None:
+    """Ask the job to wait at its next step; raises as `ask_stop`."""
+    _ask(run, "pause", by)
+
+
+def ask_resume(run: RunDir, by: str | None = None) -> None:
+    """Ask a paused job to go on; raises as `ask_stop`."""
+    _ask(run, "resume", by)
+
+
+def pending_requests(run: RunDir) -> tuple[str, ...]:
+    """Return the actions that wait for the job, oldest first."""
+    return tuple(_action(name) for name in _request_names(run.control_path))
+
+
+def take_requests(run: RunDir) -> list[ControlRequest]:
+    """Remove and return what was asked, oldest first; for the job alone."""
+    return [_take(run.control_path / name) for name in _request_names(run.control_path)]
+
+
+def discard_requests(run: RunDir) -> None:
+    """Forget what was asked of a job that is no more, so that it does not stop the next one."""
+    for name in _request_names(run.control_path):
+        (run.control_path / name).unlink(missing_ok=True)
+
+
+def _ask(run: RunDir, action: str, by: str | None) -> None:
+    import msgspec
+
+    now_s = time.time()
+    document = {"v": FORMAT_VERSION, "action": action, "by": by or user_name(), "time": round(now_s, 3)}
+    name = f"{int(now_s * 1e6):017d}-{action}-{secrets.token_hex(3)}.json"
+    temporary = run.control_path / f".{name}.tmp"
+    try:
+        run.control_path.mkdir(exist_ok=True)
+        temporary.write_bytes(msgspec.json.encode(document))
+        temporary.replace(run.control_path / name)
+    except OSError as error:
+        raise RefusedError(
+            f"cannot ask run {run.run_id} to {action}: {error.strerror}: {run.control_path}",
+            "ask as the user who started it",
+        ) from None
+
+
+def _request_names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _take(path: Path) -> ControlRequest:
+    by = None
+    try:
+        by = text_or_none((read_json_object(path) or {}).get("by"))
+    except DataError:
+        by = None  # made by hand, empty: the name alone says what is asked
+    path.unlink(missing_ok=True)
+    return ControlRequest(_action(path.name), by or "control file")
+
+
+def _action(name: str) -> str:
+    match = _FILE_NAME.fullmatch(name)
+    return match["action"] if match else name

@@ -1,0 +1,83 @@
+"""The commands by name: which request each takes and which function does it.
+
+A run directory names its command, and the job process finds the work here. Both are kept as
+``module:name`` and resolved on first use, so that reading the table imports no service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cellmap_tui.errors import UnknownNameError
+from cellmap_tui.text import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing a user can ask for that may take long enough to be a job."""
+
+    name: str
+    """As typed on the command line."""
+    request: str
+    """``module:Class`` of the request model."""
+    run: str
+    """``module:function`` that takes the request and a reporter and returns the result."""
+    summary: str
+    """One line for people."""
+
+    def request_model(self) -> type[Any]:
+        """Import and return the request model."""
+        model: type[Any] = _resolve(self.request)
+        return model
+
+    def function(self) -> Callable[..., object]:
+        """Import and return the service function; this may load what the work needs, numpy or torch included."""
+        function: Callable[..., object] = _resolve(self.run)
+        return function
+
+
+def _table(*commands: Command) -> dict[str, Command]:
+    return {command.name: command for command in commands}
+
+
+COMMANDS: dict[str, Command] = _table(
+    Command(
+        name="demo",
+        request="cellmap_tui.services.demo:DemoRequest",
+        run="cellmap_tui.services.demo:demo",
+        summary="Make a small synthetic challenge and walk the journey on it.",
+    ),
+    Command(
+        name="import",
+        request="cellmap_tui.services.import_data:ImportRequest",
+        run="cellmap_tui.services.import_data:import_data",
+        summary="Bring EM and label stacks of your own into the challenge layout.",
+    ),
+)
+"""Every command that can run as a job."""
+
+
+def find_command(name: str, commands: Mapping[str, Command] = COMMANDS) -> Command:
+    """Return the command of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        If this version has none; names the nearest.
+    """
+    if name in commands:
+        return commands[name]
+    near = nearest(name, commands)
+    remedy = f"did you mean {near!r}?" if near else f"this version has {', '.join(sorted(commands))}"
+    raise UnknownNameError(f"no command {name!r} in this version", remedy)
+
+
+def _resolve(target: str) -> Any:
+    import importlib
+
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
