@@ -36,17 +36,16 @@ class Stack:
     source
         Its reader.
     axes
-        Order of the file's axes, such as ``yxz``; None takes what the file declares, else ``zyx``.
+        Order of the file's axes, such as ``yxz``, where the file does not declare one; None: ``zyx``.
 
     Raises
     ------
     RequestError
-        If `axes` is not an order of z, y and x, or none was given and the file looks as if its
-        slices were not along its first axis.
+        If no order is known and the file looks as if its slices were not along its first axis.
     """
 
     def __init__(self, spec: str, source: Source, axes: str | None = None) -> None:
-        order = checked_axes(axes) or source.axes
+        order = source.axes or axes
         if order is None:
             _refuse_swapped(spec, source.shape)
         self.spec = spec
@@ -111,7 +110,7 @@ def open_stack(spec: str, axes: str | None = None) -> Stack:
     spec
         A TIFF file or folder, an NPY file, a zarr array or group, or ``file.h5:/dataset``.
     axes
-        Order of the file's axes, such as ``xyz``; None takes what the file declares, else ``zyx``.
+        Order of the file's axes, such as ``xyz``, where the file does not declare one; None: ``zyx``.
 
     Raises
     ------
@@ -122,6 +121,7 @@ def open_stack(spec: str, axes: str | None = None) -> Stack:
     DataError
         If it cannot be read, or what it holds is not a greyscale image.
     """
+    axes = checked_axes(axes)
     hdf5 = _HDF5.match(spec)
     path = Path(hdf5["path"] if hdf5 else spec).expanduser()
     try:
