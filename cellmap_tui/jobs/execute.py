@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.registry import Command
     from cellmap_tui.services.report import Reporter
 
-_USERS_OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_USERS_OS_ERRORS = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def execute(
@@ -210,7 +211,7 @@ def _explained(error: BaseException, run: RunDir) -> CellmapError | None:
         return CellmapError("out of memory", f"close other programs or ask for less at a time, {again}")
     if isinstance(error, OSError) and error.errno in _USERS_OS_ERRORS:
         where = f": {error.filename}" if error.filename else ""
-        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        is_full = error.errno in _FULL
         return CellmapError(f"{error.strerror}{where}", f"{'free some space' if is_full else 'mend it'}, {again}")
     return None
 

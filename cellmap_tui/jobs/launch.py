@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import CellmapError, DataError, RefusedError
 from cellmap_tui.jobs.events import Event, EventLog
-from cellmap_tui.jobs.lock import RunLock, is_locked
+from cellmap_tui.jobs.execute import refuse_if_done
+from cellmap_tui.jobs.lock import RunLock, already_running, is_locked
 from cellmap_tui.jobs.process import host_name
 from cellmap_tui.jobs.rundir import read_request
 from cellmap_tui.jobs.state import RunState, read_state, write_state
@@ -49,9 +50,9 @@ def launch(run: RunDir, worker: Sequence[str] = WORKER) -> int:
         If the process ended before it began to work; the message carries the end of its log, and
         the run is marked as failed.
     """
+    refuse_if_done(run)
     if is_locked(run.lock_path):
-        with RunLock(run.lock_path):  # refuses, in its own words
-            pass
+        raise already_running(run.lock_path)
     process = _start(run, worker)
     # The process is waited for, so that no zombie stays while this one lives on.
     threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()

@@ -49,7 +49,7 @@ class RunLock:
     def __enter__(self) -> Self:
         with _guard:
             if is_locked(self._path):
-                raise self._refusal()
+                raise already_running(self._path)
             self._descriptor = self._open()
             self._identity = _identity(os.fstat(self._descriptor))
             _held.add(self._identity)
@@ -75,12 +75,14 @@ class RunLock:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
-                raise self._refusal() from None
+                raise already_running(self._path) from None
         return descriptor
 
-    def _refusal(self) -> RefusedError:
-        run_id = self._path.parent.name
-        return RefusedError(f"run {run_id} is already running", f"watch it with `cellmap-tui runs follow {run_id}`")
+
+def already_running(path: Path) -> RefusedError:
+    """Return the error that the run of this lock is running."""
+    run_id = path.parent.name
+    return RefusedError(f"run {run_id} is already running", f"watch it with `cellmap-tui runs follow {run_id}`")
 
 
 def is_locked(path: Path) -> bool | None:

@@ -234,7 +234,7 @@ def _summary(
     done = number_or_none(latest.fields.get("done")) if latest else None
     total = number_or_none(latest.fields.get("total")) if latest else None
     rate = _rate(progress) if shown == "running" else None
-    said = next((e for e in reversed(events) if e.kind in {"note", "warning", "error"}), None)
+    said = next((e for e in reversed(_present(events)) if e.kind in {"note", "warning", "error"}), None)
     is_over = shown in {*END_STATES, "lost"}
     versions = [request.version if request else 0, state.version, *(e.version for e in events)]
     return RunSummary(
@@ -262,6 +262,14 @@ def _summary(
         is_newer=max(versions) > FORMAT_VERSION,
         problem=problem,
     )
+
+
+def _present(events: Sequence[Event]) -> Sequence[Event]:
+    """Return the events of the present attempt: what an earlier one ended with is not said of this one."""
+    for index in range(len(events) - 1, -1, -1):
+        if events[index].kind == "state" and events[index].fields.get("state") == "queued":
+            return events[index:]
+    return events
 
 
 def _progress(events: Sequence[Event]) -> list[Event]:
