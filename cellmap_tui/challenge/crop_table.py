@@ -3,7 +3,7 @@
 Most crops carry the same classes at the same geometry, so a class set is written once and a row
 points at it. The same format serves the built-in table and a refreshed one in the state folder.
 
-Lines are tab-separated: ``#`` comment · ``set``, index, names · ``crop``, dataset, id, split,
+Lines are tab-separated: ``from``, words about where it came from · ``set``, index, names · ``crop``, dataset, id, split,
 alignment, EM name, voxel size nm, translation nm, shape, index of a set. A crop whose classes differ
 in geometry has a row for each. The first line ends with a checksum of what follows.
 """
@@ -27,13 +27,22 @@ _HEAD = "# cellmap-tui crop table 1 "
 _REMEDY = "`catalog refresh --builtin` returns to the built-in table"
 
 
-def format_crop_table(crops: Iterable[Crop]) -> str:
-    """Return the table of `crops`; `parse_crop_table` reads it back exactly."""
+def format_crop_table(crops: Iterable[Crop], origin: str = "") -> str:
+    """Return the table of `crops`; `parse_crop_table` reads it back exactly.
+
+    Parameters
+    ----------
+    crops
+        The crops, those of a dataset and number once.
+    origin
+        Where they came from, for people; `table_origin` returns it.
+    """
     rows = [(crop, grid, names) for crop in crops for grid, names in _groups(crop)]
     sets = [names for names, _ in Counter(names for _, _, names in rows).most_common()]
     index = {names: number for number, names in enumerate(sets)}
     lines = [f"set\t{number}\t{' '.join(names)}" for number, names in enumerate(sets)]
     lines += [_crop_line(crop, grid, index[names]) for crop, grid, names in rows]
+    lines = [f"from\t{' '.join(origin.split())}", *lines] if origin else lines
     body = "".join(f"{line}\n" for line in lines)
     return f"{_HEAD}{zlib.crc32(body.encode()):08x}\n{body}"
 
@@ -65,11 +74,17 @@ def parse_crop_table(text: str, *, name: str, source: Source = "challenge") -> t
             kind, _, rest = line.partition("\t")
             if kind == "set":
                 sets.append(tuple(rest.partition("\t")[2].split()))
-            else:
+            elif kind == "crop":
                 _append(crops, _parse_row(rest, sets, source))
     except (ValueError, LookupError, CellmapError) as error:
         raise DataError(f"{name} is damaged: {error}", _REMEDY) from None
     return tuple(crops)
+
+
+def table_origin(text: str) -> str:
+    """Return what a table says about where it came from; empty when it says nothing."""
+    kind, _, words = text.partition("\n")[2].partition("\n")[0].partition("\t")
+    return words if kind == "from" else ""
 
 
 def main_grid(grids: dict[str, Grid]) -> Grid:

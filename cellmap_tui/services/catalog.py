@@ -1,0 +1,222 @@
+"""The catalog as a task: open it from what the user gave, refresh it from the published manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellmap_tui.challenge.catalog import Catalog, builtin_catalog, load_catalog, refreshed_table
+from cellmap_tui.challenge.differences import CatalogDiff, crops_sha256, diff_crops
+from cellmap_tui.challenge.manifests import Manifests, parse_manifests
+from cellmap_tui.errors import CellmapError
+from cellmap_tui.services.manifest_source import (
+    MANIFEST_VARIABLE,
+    PUBLISHED_MANIFEST,
+    PUBLISHED_TEST_MANIFEST,
+    PUBLISHED_TRAIN_MANIFEST,
+    TEST_MANIFEST_VARIABLE,
+    TIMEOUT_S,
+    manifests_from_environment,
+    read_manifest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cellmap_tui.challenge.crops import Crop
+    from cellmap_tui.services.report import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSource:
+    """Where crops are looked up; what every command that reads the catalog takes."""
+
+    data_root: Path | None = None
+    """Data root whose local catalog is joined in."""
+    state_dir: Path | None = None
+    """Folder in which a refreshed table is looked for."""
+    manifest: str | None = None
+    """Path or address of a list of training crops, in place of the published one."""
+    train_manifest: str | None = None
+    """Path or address of the annotations of those crops."""
+    test_manifest: str | None = None
+    """Path or address of the test volumes, in place of the published ones."""
+
+
+def open_catalog(
+    source: CatalogSource, report: Reporter | None = None, *, environ: Mapping[str, str] | None = None
+) -> Catalog:
+    """Open the catalog.
+
+    Parameters
+    ----------
+    source
+        What the user gave; manifests that are not given come from the toolbox's environment variables.
+    report
+        Asked while a manifest is downloaded whether to stop.
+    environ
+        In place of `os.environ`.
+
+    Raises
+    ------
+    CellmapError
+        If a manifest cannot be read or has a wrong field.
+    """
+    by_variable, test_by_variable = manifests_from_environment(environ)
+    chosen = {
+        "manifest": source.manifest or by_variable,
+        "train_manifest": source.train_manifest,
+        "test_manifest": source.test_manifest or test_by_variable,
+    }
+    manifests = _read(chosen, report, TIMEOUT_S) if any(chosen.values()) else None
+    return load_catalog(data_root=source.data_root, state_dir=source.state_dir, manifests=manifests)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRequest:
+    """Read the published manifests again."""
+
+    state_dir: Path
+    """Folder in which the refreshed table is kept."""
+    manifest: str | None = None
+    """Path or address of the list of training crops."""
+    train_manifest: str | None = None
+    """Path or address of their annotations."""
+    test_manifest: str | None = None
+    """Path or address of the test volumes. Where none of the three is given, all are read from where the
+    official toolbox publishes them; otherwise those that are not given stay as they are."""
+    builtin: bool = False
+    """Return to the table that came with this version."""
+    dry_run: bool = False
+    """Show the difference and keep the old table."""
+    timeout_s: float = TIMEOUT_S
+    """Seconds after which an address is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshResult:
+    """What a refresh found."""
+
+    diff: CatalogDiff
+    """What differs from the table that was in use."""
+    sha256: str
+    """Hash of the new table's content."""
+    sha256_before: str
+    """Hash of the old one's."""
+    crops: int
+    """Crops in the new table."""
+    annotations: int
+    """Training crops times their classes."""
+    test_volumes: int
+    """Test crops times their scored classes."""
+    sources: tuple[str, ...]
+    """Where it was read from."""
+    written: bool
+    """Whether the new table is in use now; not after a dry run."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know."""
+
+
+def refresh_catalog(request: RefreshRequest, report: Reporter) -> RefreshResult:
+    """Read the published manifests again and use them from now on.
+
+    The old table stays in use until the new one is complete and valid in every field.
+
+    Raises
+    ------
+    CellmapError
+        If a manifest cannot be read or has a wrong field, or the state folder cannot be written.
+    """
+    before = load_catalog(state_dir=request.state_dir)
+    if request.builtin:
+        crops, sources, notes = builtin_catalog().crops, ("built-in",), ()
+    else:
+        chosen = _sources(request)
+        manifests = _read(chosen, report, request.timeout_s)
+        crops = _joined(before.crops, manifests)
+        sources, notes = tuple(filter(None, chosen.values())), manifests.notes
+    report.checkpoint()
+    diff = diff_crops(before.crops, crops)
+    sha256 = crops_sha256(crops)
+    if not request.dry_run:
+        _keep(request, crops, sources)
+    return RefreshResult(
+        diff=diff,
+        sha256=sha256,
+        sha256_before=crops_sha256(before.crops),
+        crops=len(crops),
+        annotations=diff.annotations_after,
+        test_volumes=diff.test_volumes_after,
+        sources=sources,
+        written=not request.dry_run,
+        notes=(*before.notes, *notes),
+    )
+
+
+def catalog_origin(state_dir: Path | None) -> str:
+    """Return in words which table of the challenge's crops is in use."""
+    from cellmap_tui.challenge.crop_table import table_origin
+
+    path = None if state_dir is None else refreshed_table(state_dir)
+    if path is None or not path.is_file() or load_catalog(state_dir=state_dir).notes:
+        return "built-in"
+    return f"refreshed {table_origin(path.read_text(encoding='utf-8'))}".strip()
+
+
+def _sources(request: RefreshRequest) -> dict[str, str | None]:
+    import os
+
+    given = {
+        "manifest": request.manifest,
+        "train_manifest": request.train_manifest,
+        "test_manifest": request.test_manifest,
+    }
+    if any(given.values()):
+        return given
+    return {
+        "manifest": os.environ.get(MANIFEST_VARIABLE) or PUBLISHED_MANIFEST,
+        "train_manifest": PUBLISHED_TRAIN_MANIFEST,
+        "test_manifest": os.environ.get(TEST_MANIFEST_VARIABLE) or PUBLISHED_TEST_MANIFEST,
+    }
+
+
+def _read(chosen: Mapping[str, str | None], report: Reporter | None, timeout_s: float) -> Manifests:
+    files = {}
+    wanted = {name: source for name, source in chosen.items() if source}
+    for done, (name, source) in enumerate(wanted.items()):
+        if report is not None:
+            report.progress(done, len(wanted), "manifests")
+        files[name] = read_manifest(source, report, timeout_s=timeout_s)
+    if report is not None:
+        report.progress(len(wanted), len(wanted), "manifests")
+    return parse_manifests(**files)
+
+
+def _joined(old: tuple[Crop, ...], manifests: Manifests) -> tuple[Crop, ...]:
+    """Return the new table: what was given in place of what it replaces, as crops of the challenge."""
+    from dataclasses import replace
+
+    kept = [crop for crop in old if not manifests.replaces(crop)]
+    added = [replace(crop, source="challenge") for crop in manifests.crops]
+    by_ref = {crop.ref: crop for crop in (*kept, *added)}
+    return tuple(sorted(by_ref.values(), key=lambda crop: (crop.dataset, crop.id)))
+
+
+def _keep(request: RefreshRequest, crops: tuple[Crop, ...], sources: tuple[str, ...]) -> None:
+    """Put the new table in use."""
+    from datetime import UTC, datetime
+
+    from cellmap_tui.challenge.crop_table import format_crop_table
+    from cellmap_tui.challenge.sidecar import write_text
+
+    path = refreshed_table(request.state_dir)
+    try:
+        if request.builtin:
+            path.unlink(missing_ok=True)
+            return
+        when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, format_crop_table(crops, origin=f"{when} from {', '.join(sources)}"))
+    except OSError as error:
+        raise CellmapError(f"cannot write {path}: {error.strerror}", "check the permissions and the disk") from None
