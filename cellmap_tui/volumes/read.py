@@ -7,6 +7,7 @@ reaches over an edge. Memory beyond the result is bounded, however much finer th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,6 @@ from cellmap_tui.volumes.levels import LevelChoice, choose_level
 from cellmap_tui.volumes.resample import Cells, cells_for, linear, nearest, needed, valid_mask
 
 if TYPE_CHECKING:
-    import zarr
     from numpy.typing import NDArray
 
     from cellmap_tui.challenge.grid import Grid
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 RegionKind = Literal["em", "label", "semantic"]
 """``em``: grey values, linear. ``label``: ids, majority then nearest. ``semantic``: a mask, linear then threshold."""
+
+Reader = Callable[["Level", Box], Voxels]
+"""Returns the voxels of a box that lies inside a level."""
 
 PIECE_VOXELS = 16 * 2**20
 """Source voxels brought to the target grid at once."""
@@ -81,7 +84,9 @@ def read_box(level: Level, box: Box, *, pad: bool = False, fill_value: float = 0
     return array, valid
 
 
-def read_region(volume: Multiscale, target: Grid, kind: RegionKind, *, fill_value: float = 0) -> Region:
+def read_region(
+    volume: Multiscale, target: Grid, kind: RegionKind, *, fill_value: float = 0, reader: Reader | None = None
+) -> Region:
     """Read a volume on another grid, resampled in world space.
 
     The level is chosen by `choose_level`. Where it is finer by a whole factor, EM is averaged and
@@ -98,6 +103,8 @@ def read_region(volume: Multiscale, target: Grid, kind: RegionKind, *, fill_valu
         uint8, 1 where at least half of the voxel is non-zero.
     fill_value
         Put where a voxel's centre is outside the volume.
+    reader
+        Reads a box inside a level; a `ChunkCache` has one. None: from disk.
 
     Raises
     ------
@@ -109,18 +116,22 @@ def read_region(volume: Multiscale, target: Grid, kind: RegionKind, *, fill_valu
     cells = cells_for(level.grid, target)
     valid = valid_mask(level.grid, target)
     array = np.full(target.shape, fill_value, np.uint8 if kind == "semantic" else level.dtype)
-    source = open_level(level)
+    reader = reader or _read_from_disk
     for piece in _pieces(whole(target), math.prod(cells.factor)):
         inside = valid[piece.slices]
         if inside.any():
-            found = _resampled(level, source, cells, sub_grid(target, piece), kind)
+            found = _resampled(level, reader, cells, sub_grid(target, piece), kind)
             array[piece.slices] = np.where(inside, found, array[piece.slices])
     return Region(array, valid, choice)
 
 
-def _resampled(level: Level, source: zarr.Array[Any], cells: Cells, target: Grid, kind: RegionKind) -> Voxels:
+def _read_from_disk(level: Level, box: Box) -> Voxels:
+    return read_inside(level, open_level(level), box)
+
+
+def _resampled(level: Level, reader: Reader, cells: Cells, target: Grid, kind: RegionKind) -> Voxels:
     box = needed(cells.grid, target)
-    block = read_inside(level, source, cells.voxels(box).clipped(level.shape))
+    block = reader(level, cells.voxels(box).clipped(level.shape))
     if kind == "label":
         return nearest(cells.reduce(block, box, "label"), box.start, cells.grid, target)
     values = block != 0 if kind == "semantic" else block

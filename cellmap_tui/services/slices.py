@@ -1,0 +1,242 @@
+"""A slice of a crop as a picture: EM under labels, at the size and zoom that a viewer asks for.
+
+`draw_slice` makes one; a `SliceSource` keeps volumes open and chunks decoded for the next one, so
+that stepping through a crop costs a few milliseconds. A source may be used from a thread; when a
+newer wish has come, `is_stale` ends the drawing of the old one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from cellmap_tui.errors import RequestError, Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cellmap_tui.challenge.classes import ClassTable
+    from cellmap_tui.challenge.crops import Crop
+    from cellmap_tui.challenge.grid import Shape3, Vec3
+    from cellmap_tui.volumes.crop_labels import Labels, LegendEntry, Mark
+
+RGB = tuple[int, int, int]
+"""Red, green, blue, 0 to 255."""
+Axis = Literal["z", "y", "x"]
+Overlay = Literal["tint", "outline", "off"]
+
+_KEPT_PICTURES = 32
+MAX_PIXELS = 4096
+"""Largest picture, on each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceLook:
+    """Where a slice lies and how it is drawn; all voxels are those of the crop's grid."""
+
+    axis: Axis = "z"
+    """Axis across the slice."""
+    voxel: Shape3 | None = None
+    """Voxel that is looked at; its part on the axis is the slice. None: the middle of the crop."""
+    width_px: int = 160
+    """Largest width; the picture is narrower where the crop is."""
+    height_px: int = 160
+    """Largest height."""
+    voxels_per_pixel: float | None = None
+    """Edge of a pixel in the smallest voxel edge of the plane; None: the whole crop fits."""
+    margin_voxels: int = 0
+    """EM shown around the crop."""
+    classes: tuple[str, ...] = ()
+    """Classes that are drawn; none named: all that are there. ``all`` is the array of all ids."""
+    overlay: Overlay = "tint"
+    """How labels are drawn."""
+    colours: tuple[tuple[str, RGB], ...] = ()
+    """Colours of classes in place of the fixed ones."""
+    with_marks: bool = False
+    """Also find the centre of each object, for terminals without colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRequest:
+    """One picture of a crop on disk."""
+
+    data_root: Path
+    """Folder of the data."""
+    crop: str
+    """The crop, such as ``234`` or ``jrc_cos7-1a/crop234``."""
+    look: SliceLook = field(default_factory=SliceLook)
+    """Where the slice lies and how it is drawn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceImage:
+    """A drawn slice."""
+
+    rgb: NDArray[np.uint8]
+    """Picture ``[height, width, 3]``; pixels are square in nm. Shared: do not write into it."""
+    axis: Axis
+    """Axis across the slice."""
+    index: int
+    """The slice, in crop voxels."""
+    count: int
+    """Slices of the crop on this axis."""
+    voxel: Shape3
+    """Voxel that is looked at."""
+    position_nm: Vec3
+    """World position of that voxel's centre."""
+    nm_per_pixel: float
+    """Edge of a pixel."""
+    top_left_voxel: tuple[float, float]
+    """Upper left corner in the plane (down, across), in crop voxels; voxel i reaches from i to i + 1."""
+    voxels_per_pixel: tuple[float, float]
+    """Crop voxels that a pixel is long, down and across."""
+    em_level: str
+    """The EM level that was read and why, in words."""
+    legend: tuple[LegendEntry, ...]
+    """The classes asked for, or found."""
+    marks: tuple[Mark, ...]
+    """Centres of objects, where asked for."""
+    unknown_share: float
+    """Share of the pixels that are hatched."""
+    notes: tuple[str, ...]
+    """Remarks, such as a class that cannot be read."""
+
+
+def draw_slice(request: SliceRequest) -> SliceImage:
+    """Draw one slice of a crop.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such crop or class.
+    RequestError
+        If the voxel, size or zoom is out of range.
+    MissingDataError
+        If the EM, or the labels of a class asked for by name, are not on disk.
+    DataError
+        If they are broken.
+    """
+    from cellmap_tui.challenge.catalog import load_catalog
+
+    catalog = load_catalog(data_root=request.data_root)
+    source = SliceSource(request.data_root, catalog.find(request.crop), catalog.classes)
+    return source.draw(request.look)
+
+
+class SliceSource:
+    """The slices of one crop, with what was read kept for the next one.
+
+    Parameters
+    ----------
+    data_root
+        Folder of the data.
+    crop
+        The crop.
+    classes
+        The class table; None: the built-in one.
+    """
+
+    def __init__(self, data_root: Path, crop: Crop, classes: ClassTable | None = None) -> None:
+        self.data_root = data_root
+        self.crop = crop
+        self._classes = classes
+        self._labels: Labels | None = None
+        self._pictures: OrderedDict[SliceLook, SliceImage] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def draw(self, look: SliceLook, is_stale: Callable[[], bool] = lambda: False) -> SliceImage:
+        """Draw a slice.
+
+        Parameters
+        ----------
+        look
+            Where it lies and how it is drawn.
+        is_stale
+            Asked between reads; True ends the drawing, because nobody wants the picture any more.
+
+        Raises
+        ------
+        Stopped
+            If `is_stale` said so.
+        RequestError, MissingDataError, DataError
+            As `draw_slice`.
+        """
+        with self._lock:
+            if is_stale():
+                raise Stopped("a newer slice was asked for")
+            if look in self._pictures:
+                self._pictures.move_to_end(look)
+                return self._pictures[look]
+            picture = self._draw(look, is_stale)
+            self._pictures[look] = picture
+            if len(self._pictures) > _KEPT_PICTURES:
+                self._pictures.popitem(last=False)
+            return picture
+
+    def _draw(self, look: SliceLook, is_stale: Callable[[], bool]) -> SliceImage:
+        # numpy and zarr cost 0.3 s at the first slice; no screen needs them before that
+        from cellmap_tui.volumes.crop_em import read_em
+        from cellmap_tui.volumes.crop_labels import LabelChoice, Labels
+        from cellmap_tui.volumes.geometry import to_world
+        from cellmap_tui.volumes.pixels import pixels_for
+        from cellmap_tui.volumes.slices import render_slice
+
+        voxel = _checked(look, self.crop)
+        axis = "zyx".index(look.axis)
+        pixels = pixels_for(
+            self.crop.grid,
+            axis,
+            voxel,
+            height_px=look.height_px,
+            width_px=look.width_px,
+            voxels_per_pixel=look.voxels_per_pixel,
+            margin_voxels=look.margin_voxels,
+        )
+        if self._labels is None:
+            self._labels = Labels(self.data_root, self.crop, self._classes)
+        wanted = LabelChoice(look.classes, dict(look.colours), with_marks=look.with_marks)
+        em = read_em(self.data_root, self.crop, pixels, self._labels.cache)
+        drawn = self._labels.read(wanted, pixels, voxel, is_stale)
+        rgb = render_slice(
+            em.grey, drawn.layers, overlay=look.overlay, unknown=drawn.unknown, em_valid=em.valid, window=em.window
+        )
+        rgb.flags.writeable = False
+        return SliceImage(
+            rgb=rgb,
+            axis=look.axis,
+            index=voxel[axis],
+            count=self.crop.grid.shape[axis],
+            voxel=voxel,
+            position_nm=to_world(self.crop.grid, voxel),
+            nm_per_pixel=pixels.nm_per_pixel,
+            top_left_voxel=pixels.top_left_voxel,
+            voxels_per_pixel=pixels.voxels_per_pixel,
+            em_level=em.level,
+            legend=drawn.legend,
+            marks=drawn.marks,
+            unknown_share=float(drawn.unknown.mean()),
+            notes=(*em.notes, *drawn.notes),
+        )
+
+
+def _checked(look: SliceLook, crop: Crop) -> Shape3:
+    """Return the voxel that is looked at, after checking every number of the wish."""
+    z, y, x = crop.grid.shape
+    voxel = look.voxel or (z // 2, y // 2, x // 2)
+    if not all(0 <= i < n for i, n in zip(voxel, crop.grid.shape, strict=True)):
+        raise RequestError(f"voxel {voxel} is outside {crop.ref}", f"its shape is {crop.grid.shape} voxels")
+    if look.axis not in ("z", "y", "x"):
+        raise RequestError(f"axis {look.axis!r} does not exist", "use z, y or x")
+    if not all(1 <= n <= MAX_PIXELS for n in (look.width_px, look.height_px)):
+        raise RequestError(f"{look.width_px}×{look.height_px} pixels: must be 1 to {MAX_PIXELS}")
+    if look.voxels_per_pixel is not None and not 0.01 <= look.voxels_per_pixel <= 10_000:
+        raise RequestError(f"{look.voxels_per_pixel} voxels a pixel: must be 0.01 to 10 000")
+    if not 0 <= look.margin_voxels <= 100_000:
+        raise RequestError(f"a margin of {look.margin_voxels} voxels: must be 0 to 100 000")
+    return voxel
