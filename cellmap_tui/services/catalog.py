@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - requests are read by their annotations
 from typing import TYPE_CHECKING
 
 from cellmap_tui.challenge.catalog import Catalog, builtin_catalog, load_catalog, refreshed_table
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cellmap_tui.challenge.crops import Crop
+    from cellmap_tui.challenge.manifests import ManifestFile
     from cellmap_tui.services.report import Reporter
 
 
@@ -129,8 +130,10 @@ def refresh_catalog(request: RefreshRequest, report: Reporter) -> RefreshResult:
         If a manifest cannot be read or has a wrong field, or the state folder cannot be written.
     """
     before = load_catalog(state_dir=request.state_dir)
+    sources: tuple[str, ...] = ("built-in",)
+    notes: tuple[str, ...] = ()
     if request.builtin:
-        crops, sources, notes = builtin_catalog().crops, ("built-in",), ()
+        crops = builtin_catalog().crops
     else:
         chosen = _sources(request)
         manifests = _read(chosen, report, request.timeout_s)
@@ -182,7 +185,7 @@ def _sources(request: RefreshRequest) -> dict[str, str | None]:
 
 
 def _read(chosen: Mapping[str, str | None], report: Reporter | None, timeout_s: float) -> Manifests:
-    files = {}
+    files: dict[str, ManifestFile] = {}
     wanted = {name: source for name, source in chosen.items() if source}
     for done, (name, source) in enumerate(wanted.items()):
         if report is not None:
@@ -190,7 +193,11 @@ def _read(chosen: Mapping[str, str | None], report: Reporter | None, timeout_s: 
         files[name] = read_manifest(source, report, timeout_s=timeout_s)
     if report is not None:
         report.progress(len(wanted), len(wanted), "manifests")
-    return parse_manifests(**files)
+    return parse_manifests(
+        manifest=files.get("manifest"),
+        train_manifest=files.get("train_manifest"),
+        test_manifest=files.get("test_manifest"),
+    )
 
 
 def _joined(old: tuple[Crop, ...], manifests: Manifests) -> tuple[Crop, ...]:

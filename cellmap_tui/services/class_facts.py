@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cellmap_tui.challenge.classes import Scoring  # noqa: TC001 - models are read by their annotations
+from cellmap_tui.challenge.grid import Vec3  # noqa: TC001
 from cellmap_tui.text import voxel
 
 if TYPE_CHECKING:
     from cellmap_tui.challenge.catalog import Catalog
-    from cellmap_tui.challenge.classes import ClassInfo, ClassTable, Scoring
+    from cellmap_tui.challenge.classes import ClassInfo, ClassTable
     from cellmap_tui.challenge.crops import Split
-    from cellmap_tui.challenge.grid import Vec3
 
 COVERED_SHARE = 0.9
 """Share of a class's crops that the suggested training scale serves without upsampling their labels.
@@ -123,7 +124,7 @@ _BACKGROUND = Resolution(
     parents=(),
     members=(),
     scoring=None,
-    not_scored_reason="0 says that none of the annotated classes is here; a voxel that nobody annotated is unknown, not 0",
+    not_scored_reason="0 says that no annotated class is here; a voxel that nobody annotated is unknown, not 0",
     training_crops=0,
     test_volumes=0,
 )
@@ -190,7 +191,8 @@ def class_voxel_sizes(catalog: Catalog, name: str | int, split: Split | None = "
 
 def nominal_nm(voxel_size_nm: Vec3) -> int:
     """Return the power of two nearest, in ratio, to the edge of a cube with the voxel's volume; at least 1."""
-    return max(1, 2 ** round(math.log2(math.prod(voxel_size_nm)) / 3))
+    exponent = round(math.log2(math.prod(voxel_size_nm)) / 3)
+    return 1 << max(0, exponent)
 
 
 def _suggestion(class_name: str, bins: tuple[SizeBin, ...]) -> tuple[int | None, str]:

@@ -28,6 +28,7 @@ PUBLISHED_TEST_MANIFEST = f"{PUBLISHED}/test_crop_manifest.csv"
 MANIFEST_VARIABLE = "CSC_FETCH_DATA_MANIFEST_URL"
 TEST_MANIFEST_VARIABLE = "CSC_TEST_CROP_MANIFEST_URL"
 TIMEOUT_S = 30.0
+MAX_TIMEOUT_S = 3600.0
 _BLOCK_BYTES = 65_536
 
 
@@ -68,6 +69,8 @@ def read_manifest(
     DataError
         If it is too large or too slow.
     """
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise RequestError(f"a timeout of {timeout_s} s", f"give seconds above 0, up to {MAX_TIMEOUT_S:.0f}")
     text = str(source)
     scheme, separator, _ = text.partition("://")
     if not separator:
