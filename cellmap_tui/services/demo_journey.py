@@ -1,0 +1,99 @@
+"""The journey on the demo's data: one function per step, in order.
+
+A step takes the demo's folder and a reporter, uses the services as any user would, and says in one
+line what came out. A new step is a function appended to `STEPS`, and its name leaves `NOT_AVAILABLE`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellmap_tui.text import count, number, triple, voxel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cellmap_tui.services.demo_root import DemoRoot
+    from cellmap_tui.services.report import Reporter
+
+    Step = Callable[[DemoRoot, Reporter], "StepOutcome"]
+
+FILTER = "mito voxel<=8 local split:train"
+"""Filter that the journey shows."""
+SHOWN_CROP = "9001"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """A step of the journey that was made."""
+
+    name: str
+    """Name of the step; the command's, where there is one."""
+    outcome: str
+    """What came out, in one line."""
+
+
+def list_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Find crops with the filter language."""
+    from cellmap_tui.challenge.catalog import load_catalog
+
+    catalog = load_catalog(data_root=paths.data_root)
+    own = [crop for crop in catalog.crops if crop.source == "demo"]
+    found = catalog.select(FILTER)
+    names = ", ".join(str(crop.id) for crop in found)
+    return StepOutcome("crops", f"{len(own)} crops of the demo in the catalog; '{FILTER}' finds {names}")
+
+
+def inspect_crop(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Read the facts of a crop and of one of its arrays."""
+    from cellmap_tui.challenge.catalog import load_catalog
+    from cellmap_tui.challenge.layout import label_path
+    from cellmap_tui.volumes.inspect import describe_array
+
+    crop = load_catalog(data_root=paths.data_root).find(SHOWN_CROP)
+    facts = describe_array(paths.data_root / label_path(crop, "mito"))
+    return StepOutcome(
+        "inspect",
+        f"{crop.ref}: {triple(crop.grid.shape)} voxels of {voxel(crop.grid.voxel_size_nm)} nm, "
+        f"{len(crop.classes)} classes; mito: {facts.kind}, {count(facts.objects or 0)} objects, "
+        f"{number(round(100 * facts.foreground_share, 1))} % foreground",
+    )
+
+
+def draw_slices(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Draw slices with labels into PNG files."""
+    from cellmap_tui.services.slices import SliceLook, SliceRequest, draw_slice
+    from cellmap_tui.volumes.slices import save_png
+
+    looks = {
+        "9001": SliceLook(axis="z", width_px=512, height_px=512, overlay="off"),
+        "9001-labels": SliceLook(axis="z", width_px=512, height_px=512, classes=("mito", "er", "nuc", "ves")),
+        "9011": SliceLook(axis="y", width_px=512, height_px=512, overlay="outline", classes=("mito", "er_mem", "ne")),
+    }
+    paths.slices.mkdir(exist_ok=True)
+    for name, look in looks.items():
+        report.checkpoint()
+        picture = draw_slice(SliceRequest(paths.data_root, name.partition("-")[0], look))
+        path = paths.slices / f"crop{name}-{look.axis}.png"
+        save_png(path, picture.rgb)
+        report.artefact(path, "picture")
+    return StepOutcome("visualize", f"{len(looks)} slices in {paths.slices}")
+
+
+STEPS: tuple[Step, ...] = (list_crops, inspect_crop, draw_slices)
+"""What this version can do, in the order of the journey."""
+
+NOT_AVAILABLE = (
+    "fetch-data",
+    "verify",
+    "make-datasplit",
+    "train",
+    "predict",
+    "process",
+    "evaluate",
+    "pack-results",
+    "validate-submission",
+    "export",
+)
+"""Steps of the whole journey that this version does not have."""
