@@ -82,7 +82,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         color: $foreground;
 
         & > .virtual-table--header { color: $text-muted; text-style: bold; }
-        & > .virtual-table--cursor { background: $boost; }
+        & > .virtual-table--cursor { background: $block-cursor-blurred-background; }
         & > .virtual-table--marked { text-style: bold; }
         & > .virtual-table--dim { color: $text-muted; }
         & > .virtual-table--good { color: $text-success; }
@@ -90,7 +90,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         & > .virtual-table--bad { color: $text-error; }
         & > .virtual-table--accent { color: $text-accent; }
         & > .virtual-table--strong { text-style: bold; }
-        &:focus > .virtual-table--cursor { background: $primary-muted; }
+        &:focus > .virtual-table--cursor { background: $block-cursor-background; }
     }
     """
 

@@ -1,0 +1,111 @@
+"""Pictures as half cells: two pixels in each character, one above the other.
+
+A picture that is coarse in colour sends far fewer bytes: equal neighbours become one run of
+characters with one colour change. Importing this module is cheap; numpy comes with the first picture.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from rich.color import Color
+from rich.color_triplet import ColorTriplet
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+UPPER_HALF = "▀"
+COARSE_STEP = 16
+"""Step between colours while scrubbing: 12 ms and 7 kB after gzip for 80x40 cells, against 30 ms and 18 kB."""
+
+
+def half_cells(rgb: NDArray[np.uint8], *, coarse: bool = False) -> list[Strip]:
+    """Turn a picture into lines of half cells.
+
+    Parameters
+    ----------
+    rgb
+        Picture, uint8 of shape (height, width, 3); an odd height gets a black last row.
+    coarse
+        Whether colours are rounded to steps of 16.
+
+    Returns
+    -------
+    list[Strip]
+        ``ceil(height / 2)`` strips of `width` cells.
+    """
+    import numpy as np
+
+    height, width, _ = rgb.shape
+    if height % 2:
+        rgb = np.concatenate([rgb, np.zeros((1, width, 3), np.uint8)])
+    if coarse:
+        rgb = (rgb // COARSE_STEP) * COARSE_STEP + COARSE_STEP // 2
+    wide = rgb.astype(np.uint32)
+    packed = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    return [_line(upper, lower) for upper, lower in zip(packed[0::2], packed[1::2], strict=True)]
+
+
+def full_cells(rgb: NDArray[np.uint8]) -> list[Strip]:
+    """Turn a picture into coloured spaces, the mean of two pixels each, for terminals that know only ASCII."""
+    import numpy as np
+
+    upper, lower = rgb[0 : rgb.shape[0] // 2 * 2 : 2], rgb[1::2]
+    mean = ((upper.astype(np.uint16) + lower) // 2).astype(np.uint8)
+    return half_cells(np.repeat(mean, 2, axis=0), coarse=True)
+
+
+def enlarge(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Repeat the pixels of a picture of half size until it has this width and height."""
+    import numpy as np
+
+    rows = np.minimum(np.arange(height) // 2, rgb.shape[0] - 1)
+    columns = np.minimum(np.arange(width) // 2, rgb.shape[1] - 1)
+    enlarged: NDArray[np.uint8] = rgb[rows][:, columns]
+    return enlarged
+
+
+def with_letters(strip: Strip, letters: Sequence[tuple[int, str]], style: Style) -> Strip:
+    """Write single letters over a line, each at its column."""
+    for column, letter in letters:
+        if 0 <= column < strip.cell_length:
+            strip = Strip.join(
+                [strip.crop(0, column), Strip([Segment(letter, style)], 1), strip.crop(column + 1, strip.cell_length)]
+            )
+    return strip
+
+
+def _line(upper: NDArray[np.uint32], lower: NDArray[np.uint32]) -> Strip:
+    import numpy as np
+
+    changes = np.flatnonzero((upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])) + 1
+    starts = [0, *changes.tolist()]
+    ends = [*starts[1:], len(upper)]
+    segments = [
+        _run(top, bottom, end - start)
+        for top, bottom, start, end in zip(upper[starts].tolist(), lower[starts].tolist(), starts, ends, strict=True)
+    ]
+    return Strip(segments, len(upper))
+
+
+def _run(upper: int, lower: int, cells: int) -> Segment:
+    if upper == lower:
+        return Segment(" " * cells, _style(lower, lower))
+    return Segment(UPPER_HALF * cells, _style(upper, lower))
+
+
+@lru_cache(maxsize=16384)
+def _style(upper: int, lower: int) -> Style:
+    return Style(color=_color(upper), bgcolor=_color(lower))
+
+
+@lru_cache(maxsize=16384)
+def _color(packed: int) -> Color:
+    return Color.from_triplet(ColorTriplet(packed >> 16, packed >> 8 & 255, packed & 255))

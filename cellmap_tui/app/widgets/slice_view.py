@@ -1,0 +1,317 @@
+"""A slice of EM with its labels, drawn as half cells and scrubbed with the keyboard.
+
+Pictures are drawn by a thread, one at a time: while a key is held only the newest wish is drawn next. While the
+user scrubs, the picture is half as large and has few colours; 150 ms after the last key the full one follows.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import work
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cellmap_tui.app.keys import bind
+from cellmap_tui.app.signs import ascii_only
+from cellmap_tui.app.widgets.columns import fitted
+from cellmap_tui.app.widgets.half_cells import enlarge, full_cells, half_cells, with_letters
+from cellmap_tui.app.widgets.slice_state import Drawing, Look, SliceSpec
+from cellmap_tui.errors import CellmapError
+from cellmap_tui.text import printable
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
+    from textual.timer import Timer
+
+    from cellmap_tui.app.widgets.slice_state import SliceSource
+
+SETTLE_S = 0.15
+"""The full picture is drawn this long after the last key."""
+LETTER_STYLE = Style(color="white", bgcolor="black", bold=True)
+"""Letters stand on the picture, whatever its colours and the theme's."""
+PAN_SHARE = 8
+"""A pan moves by one part in this many of what is shown."""
+
+
+class SliceView(Widget, can_focus=True):
+    """One slice, with a line that says where it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("slice.previous", "step(-1)"),
+        bind("slice.previous_ten", "step(-10)"),
+        bind("slice.axis", "axis"),
+        bind("slice.overlay", "overlay"),
+        bind("slice.classes", "classes"),
+        bind("do.open", "zoom", "zoom", help="Zoom to one voxel a pixel around the point, and back."),
+        bind("slice.next", "step(1)", show=False),
+        bind("slice.next_ten", "step(10)", show=False),
+        bind("move.left", "pan(0, -1)", show=False, help="Move the point left."),
+        bind("move.right", "pan(0, 1)", show=False, help="Move the point right."),
+        bind("move.up", "pan(-1, 0)", show=False, help="Move the point up."),
+        bind("move.down", "pan(1, 0)", show=False, help="Move the point down."),
+        bind("do.close", "unzoom", show=False, help="Show the whole slice again."),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"slice--line", "slice--message", "slice--bad"}
+    DEFAULT_CSS = """
+    SliceView {
+        height: 1fr;
+        width: 1fr;
+        background: $surface;
+        color: $foreground;
+
+        & > .slice--line { color: $text-muted; }
+        & > .slice--message { color: $text-muted; }
+        & > .slice--bad { color: $text-error; }
+        &:focus > .slice--line { color: $text-primary; text-style: bold; }
+    }
+    """
+
+    class Drawn(Message):
+        """A slice is on screen."""
+
+        def __init__(self, view: SliceView, drawing: Drawing) -> None:
+            self.view = view
+            self.drawing = drawing
+            super().__init__()
+
+        @property
+        def control(self) -> SliceView:
+            """The view."""
+            return self.view
+
+    class _Ready(Message):
+        def __init__(
+            self, key: str, spec: SliceSpec, drawing: Drawing | None, strips: list[Strip], error: str
+        ) -> None:
+            self.key = key
+            self.spec = spec
+            self.drawing = drawing
+            self.strips = strips
+            self.error = error
+            super().__init__()
+
+    def __init__(self, *, message: str = "", id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._source: SliceSource | None = None
+        self._look: Look | None = None
+        self._message = message
+        self._error = ""
+        self._strips: list[Strip] = []
+        self._wanted: SliceSpec | None = None
+        self._is_drawing = False
+        self._settle: Timer | None = None
+
+    @property
+    def look(self) -> Look | None:
+        """What is looked at; None when there is nothing."""
+        return self._look
+
+    @property
+    def source(self) -> SliceSource | None:
+        """What is shown."""
+        return self._source
+
+    def show(self, source: SliceSource, look: Look | None = None) -> None:
+        """Show a crop, at its middle unless told where."""
+        if self._source is not None and source.key == self._source.key and look is None:
+            return
+        self._source = source
+        overlay = self._look.overlay if self._look else "tint"
+        self._look = look or replace(Look.at_middle(source.grid), overlay=overlay)
+        self._strips, self._error, self._message = [], "", "…"
+        self.refresh()
+        self._ask(coarse=False)
+
+    def clear(self, message: str) -> None:
+        """Show a line in place of a slice: why there is none, and what to press."""
+        self._source, self._look, self._wanted = None, None, None
+        self._strips, self._error, self._message = [], "", message
+        self.refresh()
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys that can do nothing here."""
+        if action in {"step", "axis", "overlay", "zoom", "pan"}:
+            return self._look is not None
+        if action == "classes":
+            return self._source is not None and len(self._source.classes) > 1
+        if action == "unzoom":
+            return self._look is not None and self._look.zoomed
+        return True
+
+    def action_step(self, slices: int) -> None:
+        """Go some slices on."""
+        if self._look:
+            self._scrub(self._look.moved(self._look.axis, slices))
+
+    def action_pan(self, rows: int, columns: int) -> None:
+        """Move the point in the plane; when zoomed, the picture moves under it."""
+        look = self._look
+        if not look:
+            return
+        for direction, axis, pixels in zip((rows, columns), look.plane, reversed(self._pixels), strict=True):
+            shown = min(pixels, look.grid.shape[axis]) if look.zoomed else look.grid.shape[axis]
+            look = look.moved(axis, direction * max(1, shown // PAN_SHARE))
+        self._scrub(replace(look, pointed=True))
+
+    def action_axis(self) -> None:
+        """Look along the next axis."""
+        if self._look:
+            self._scrub(self._look.with_next_axis())
+
+    def action_overlay(self) -> None:
+        """Draw labels as a tint, as outlines, or not at all."""
+        if self._look:
+            self._scrub(self._look.with_next_overlay())
+
+    def action_classes(self) -> None:
+        """Draw the next class alone."""
+        if self._look and self._source:
+            self._scrub(self._look.with_next_class(self._source.classes))
+
+    def action_zoom(self) -> None:
+        """Zoom to one voxel a pixel, or back."""
+        if self._look:
+            self._scrub(replace(self._look, zoomed=not self._look.zoomed))
+            self.refresh_bindings()
+
+    def action_unzoom(self) -> None:
+        """Show the whole slice."""
+        if self._look and self._look.zoomed:
+            self.action_zoom()
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self._ask(coarse=False)
+
+    # Drawing
+
+    @property
+    def _pixels(self) -> tuple[int, int]:
+        """Width and height of the picture in pixels; a line of text stands below it."""
+        return self.content_size.width, 2 * max(0, self.content_size.height - 1)
+
+    @property
+    def _has_colours(self) -> bool:
+        return not os.environ.get("NO_COLOR") and self.app.console.color_system in {
+            "256",
+            "truecolor",
+            "windows",
+            None,
+        }
+
+    def _scrub(self, look: Look) -> None:
+        if look == self._look:
+            return
+        self._look = look
+        self._repaint_line()
+        self._ask(coarse=True)
+        if self._settle is not None:
+            self._settle.stop()
+        self._settle = self.set_timer(SETTLE_S, lambda: self._ask(coarse=False))
+
+    def _ask(self, *, coarse: bool) -> None:
+        width, height = self._pixels
+        if self._source is None or self._look is None or width < 2 or height < 2:
+            return
+        look = self._look
+        if not self._has_colours and look.overlay == "tint":
+            look = replace(look, overlay="outline")
+        self._wanted = look.spec(width, height, coarse=coarse)
+        if not self._is_drawing:
+            self._start()
+
+    def _start(self) -> None:
+        assert self._source is not None
+        assert self._wanted is not None
+        self._is_drawing = True
+        self._draw(self._source, self._wanted, self._pixels)
+
+    @work(thread=True, group="slice.draw", exit_on_error=False)
+    def _draw(self, source: SliceSource, spec: SliceSpec, pixels: tuple[int, int]) -> None:
+        try:
+            drawing = source.draw(spec)
+        except CellmapError as error:
+            self.post_message(self._Ready(source.key, spec, None, [], str(error)))
+            return
+        except Exception as error:  # noqa: BLE001 - a file of foreign make must not end the app; it is shown
+            self.post_message(self._Ready(source.key, spec, None, [], f"{type(error).__name__}: {error}"))
+            return
+        rgb = enlarge(drawing.rgb, *pixels) if spec.coarse else drawing.rgb
+        strips = full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=spec.coarse)
+        self.post_message(self._Ready(source.key, spec, drawing, strips, ""))
+
+    def on_slice_view__ready(self, event: _Ready) -> None:
+        """Show what was drawn, unless something else is shown by now, and draw the newest wish."""
+        event.stop()
+        self._is_drawing = False
+        if self._source is None:
+            return
+        if event.key == self._source.key:
+            self._error = printable(event.error)
+            self._strips = self._decorated(event) if event.drawing else []
+            self.refresh()
+            if event.drawing is not None:
+                self.post_message(self.Drawn(self, event.drawing))
+        if self._wanted is not None and (self._source.key, self._wanted) != (event.key, event.spec):
+            self._start()
+
+    def _decorated(self, event: _Ready) -> list[Strip]:
+        drawing, scale = event.drawing, 2 if event.spec.coarse else 1
+        assert drawing is not None
+        strips = list(event.strips)
+        letters = [] if self._has_colours else list(drawing.letters)
+        if self._look is not None and self._look.pointed:
+            letters.append(drawing.mark(self._look))
+        for letter in letters:
+            row = letter.row * scale // 2
+            if 0 <= row < len(strips):
+                strips[row] = with_letters(strips[row], [(letter.column * scale, letter.text[:1])], LETTER_STYLE)
+        return strips
+
+    # Painting
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line of the picture, or the line that says where it is."""
+        width, height = self.content_size
+        if y == height - 1 and self._look is not None:
+            return self._words(width)
+        if self._error:
+            return self._message_line(self._error, "slice--bad", y, width)
+        if not self._strips:
+            return self._message_line(self._message, "slice--message", y, width)
+        if y >= len(self._strips):
+            return Strip.blank(width, self.rich_style)
+        return self._strips[y].adjust_cell_length(width, self.rich_style)
+
+    def _words(self, width: int) -> Strip:
+        assert self._look is not None
+        text = self._look.words(width - 1)
+        extra = f"  {self._look.only_class}" if self._look.only_class else ""
+        if len(text) + len(extra) < width:
+            text += extra
+        return Strip([Segment(fitted(text, width), self.get_component_rich_style("slice--line"))], width)
+
+    def _message_line(self, message: str, part: str, y: int, width: int) -> Strip:
+        lines = _wrapped(message, max(1, width - 2))
+        text = f" {lines[y]}" if y < len(lines) else ""
+        return Strip([Segment(fitted(text, width), self.get_component_rich_style(part))], width)
+
+    def _repaint_line(self) -> None:
+        width, height = self.content_size
+        if height:
+            self.refresh(Region(0, height - 1, width, 1))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width) or [""]
