@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - read by the request models
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import DataError
