@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App
@@ -16,7 +16,7 @@ from textual.reactive import var
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from cellmap_tui.app.keys import KEYS, bind, checked_overrides, display
-from cellmap_tui.app.runs_watch import LIVE, RunsWatch
+from cellmap_tui.app.runs_watch import RunsWatch
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.themes import DARK, load_themes, shipped_folder, variable_defaults
 from cellmap_tui.text import printable
@@ -74,6 +74,12 @@ def _settings() -> Screen[None]:
     return SettingsScreen()
 
 
+def _doctor() -> Screen[None]:
+    from cellmap_tui.app.screens.doctor import DoctorScreen
+
+    return DoctorScreen()
+
+
 class CellmapApp(App[None]):
     """The app over one set of settings.
 
@@ -97,6 +103,7 @@ class CellmapApp(App[None]):
         "classes": _classes,
         "runs": _runs,
         "settings": _settings,
+        "doctor": _doctor,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(bind(key_id, f"go('{key_id[3:]}')", show=False) for key_id in KEYS if key_id.startswith("go.")),
@@ -134,6 +141,8 @@ class CellmapApp(App[None]):
         self.start_mode = start
         self.options: Mapping[str, object] = options or {}
         self._watch = RunsWatch(settings.runs_root)
+        self._told_of_runs = False
+        self._last_mode = "home"
         self._theme_problems = self._take_themes(settings)
         self.animation_level = "none" if os.environ.get("SSH_CONNECTION") else "basic"
         self.set_class(ascii_only(), "-ascii")
@@ -141,12 +150,7 @@ class CellmapApp(App[None]):
     @property
     def live_runs(self) -> tuple[RunSummary, ...]:
         """Runs that go on, the newest first."""
-        return tuple(run for run in self.runs if run.state in LIVE)
-
-    @staticmethod
-    def progress_words(run: RunSummary) -> str:
-        """Return the progress of a run for the header: ``45 %``, or nothing when it is not known."""
-        return f"{100 * run.done / run.total:.0f} %" if run.total and run.done is not None else ""
+        return tuple(run for run in self.runs if run.is_live)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme our variables, so that Textual's own themes work as well."""
@@ -156,10 +160,10 @@ class CellmapApp(App[None]):
         """Write keys as the footer and the help do."""
         return binding.key_display or display(binding.key, ascii_only=ascii_only())
 
-    def notify(self, message: str, **options: object) -> None:  # type: ignore[override]
+    def notify(self, message: str, **options: Any) -> None:
         """Show a toast; what it says may come from data and is never read as markup."""
         options["markup"] = False
-        super().notify(printable_lines(message), **options)  # type: ignore[arg-type]
+        super().notify(printable_lines(message), **options)
 
     def on_mount(self) -> None:
         """Open the first screen and begin to look at the runs."""
@@ -181,6 +185,8 @@ class CellmapApp(App[None]):
 
     def open_mode(self, mode: str, options: Mapping[str, object] | None = None) -> None:
         """Show a screen, with what is to be filled in there."""
+        if mode != self.current_mode:
+            self._last_mode = self.current_mode
         self.switch_mode(mode)
         if options:
             self._base_screen(mode).call_after_refresh(self._base_screen(mode).opened, options)
@@ -188,9 +194,14 @@ class CellmapApp(App[None]):
     def action_go(self, mode: str) -> None:
         """Go to a screen, or say that this version does not have it."""
         if mode in self.MODES:
-            self.switch_mode(mode)
+            self.open_mode(mode)
         else:
             self.notify(f"This version has no {mode} screen and no command that {LATER[mode]}, here or with --batch.")
+
+    def go_back(self) -> None:
+        """Go to the screen that was shown before."""
+        last = self._last_mode
+        self.open_mode(last if last in self.MODES and last != self.current_mode else "home")
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
@@ -231,8 +242,6 @@ class CellmapApp(App[None]):
         if event.state is WorkerState.ERROR and event.worker.error is not None and not self._told_of_runs:
             self._told_of_runs = True
             self.notify(str(event.worker.error), severity="error", timeout=10)
-
-    _told_of_runs = False
 
     def _look_at_runs(self) -> None:
         if not any(worker.group == "runs" and worker.is_running for worker in self.workers):

@@ -45,6 +45,7 @@ GRAMMAR = (
     Key("go.submit", "7", "Submit", "Go to the submission."),
     Key("go.runs", "8", "Runs", "Go to the runs."),
     Key("go.settings", "9", "Settings", "Go to the settings."),
+    Key("go.doctor", "D", "Doctor", "Check this machine."),
     Key("pane.next", "tab", "pane", "Move to the next pane."),
     Key("pane.previous", "shift+tab", "pane back", "Move to the previous pane."),
     Key("pane.zoom", "z", "enlarge", "Enlarge the focused pane; again to restore it."),
@@ -86,6 +87,7 @@ GRAMMAR = (
 """Keys that mean the same everywhere."""
 
 PANES = (
+    Key("home.demo_data", "b", "browse demo", "Open the demo data in the browser, for this session."),
     Key("slice.previous", "left_square_bracket", "step", "Step one slice back.", "[ ]"),
     Key("slice.next", "right_square_bracket", "next slice", "Step one slice on."),
     Key("slice.previous_ten", "left_curly_bracket", "×10", "Step ten slices back.", "{ }"),

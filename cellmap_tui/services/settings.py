@@ -169,6 +169,17 @@ def save_setting(settings: Settings, name: str, value: str) -> Settings:
     return replace(settings, origins=origins, **{name: checked})  # type: ignore[arg-type]
 
 
+def checked_setting(name: str, value: str) -> object:
+    """Return a setting's value as `save_setting` would keep it; writes nothing.
+
+    Raises
+    ------
+    RequestError
+        If the name or the value is not valid.
+    """
+    return _checked(name, value, "settings")
+
+
 def checked_data_root(settings: Settings) -> Path:
     """Return the data root after making sure that it can be one.
 

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from cellmap_tui.app.keys import bind
+from cellmap_tui.app.run_words import progress_words
 from cellmap_tui.app.widgets.error_view import describe
 from cellmap_tui.app.widgets.header import Header, status_words
 from cellmap_tui.app.widgets.key_bar import KeyBar
@@ -117,7 +118,7 @@ class BaseScreen(Screen[None]):
         self.app.notify(f"{message}\n{remedy}" if remedy else message, severity="error", timeout=10)
 
     def _show_status(self) -> None:
-        live = [(run.command, self.cellmap.progress_words(run)) for run in self.cellmap.live_runs]
+        live = [(run.command, progress_words(run)) for run in self.cellmap.live_runs]
         short, long = status_words(live, self.cellmap.host)
         self.query_one(Header).show_status(short, long)
         self.query_one(TooSmall).fit(self.size.width, self.size.height, short)

@@ -25,7 +25,9 @@ class Choices(OptionList, inherit_bindings=False):
         bind("move.page_up", "page_up", show=False),
     ]
     DEFAULT_CSS = """
-    Choices, Choices:focus { border: none; padding: 0; background: transparent; }
+    Choices, Choices:focus {
+        border: none; padding: 0; background: transparent; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
 
     def __init__(self, *content: object, id: str | None = None, classes: str | None = None) -> None:

@@ -40,7 +40,12 @@ TABS = (
 )
 """The screens of this version; the digits between are kept for later ones."""
 
+EXTRA_TABS = {"doctor": Tab("doctor", "D", "Doctor")}
+"""Screens that the header names only while they are shown."""
+
 BRAND = "cellmap-tui"
+LONG_WIDTH = 100
+"""Columns from which the long form of the status is shown."""
 
 
 class Header(Widget):
@@ -90,13 +95,13 @@ class Header(Widget):
         width = self.size.width
         tabs = [
             (tab, f"[{tab.key} {tab.title}]" if tab.mode == self.active else f" {tab.key} {tab.title} ")
-            for tab in TABS
+            for tab in (*TABS, *((EXTRA_TABS[self.active],) if self.active in EXTRA_TABS else ()))
         ]
         short, long = self._status
         room = width - sum(len(label) for _tab, label in tabs)
         brand = f" {BRAND} " if room >= len(BRAND) + 2 + len(short) + 2 else ""
         room -= len(brand) + 2
-        status = long if len(long) <= room else short
+        status = long if width >= LONG_WIDTH and len(long) <= room else short
         self._places = []
         parts: list[tuple[str, str]] = [(brand, "bold $primary")]
         column = len(brand)
