@@ -4,8 +4,8 @@ Most crops carry the same classes at the same geometry, so a class set is writte
 points at it. The same format serves the built-in table and a refreshed one in the state folder.
 
 Lines are tab-separated: ``from``, words about where it came from · ``set``, index, names ·
-``crop``, dataset, id, split, alignment, EM name, voxel size nm, translation nm, shape, index of a set. A crop whose classes differ
-in geometry has a row for each. The first line ends with a checksum of what follows.
+``crop``, dataset, id, split, alignment, EM name, voxel size nm, translation nm, shape, index of a set.
+A crop whose classes differ in geometry has a row for each. The first line ends with a checksum.
 """
 
 from __future__ import annotations

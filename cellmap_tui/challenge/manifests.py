@@ -6,10 +6,6 @@ from it unseen. Where the bytes come from is the business of `services.catalog`.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,37 +14,20 @@ from cellmap_tui.challenge.crop_table import main_grid
 from cellmap_tui.challenge.crops import Crop
 from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.challenge.layout import DEFAULT_ALIGNMENT, DEFAULT_EM, checked_name
+from cellmap_tui.challenge.manifest_rows import MAX_BYTES, REMEDY, ManifestFile, ManifestRow, manifest_rows
 from cellmap_tui.errors import DataError, RequestError
-from cellmap_tui.text import count, cut_middle, nearest, printable, size
+from cellmap_tui.text import count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cellmap_tui.challenge.crops import Source, Split
-    from cellmap_tui.challenge.grid import Shape3, Vec3
 
-MAX_BYTES = 32_000_000  # the published files have 1 MB; a wrong file should fail before it fills the memory
-MAX_ROWS = 500_000
+__all__ = ["MAX_BYTES", "ManifestFile", "Manifests", "parse_manifests", "parse_places", "parse_volumes"]
+
 _CROP_COLUMNS = ("crop_number", "collection", "alignment", "crop_url", "em_url")
 _VOLUME_COLUMNS = ("crop_name", "dataset", "class_label", "voxel_size", "translation", "shape")
-_CROP_ID = re.compile(r"(?:crop)?([0-9]{1,9})")
-_INTEGER = re.compile(r"[0-9]{1,9}")
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_MAX_NM = 1e12
-_REMEDY = "correct the file or give another"
 
 Key = tuple[str, int]
 """Dataset and crop number."""
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestFile:
-    """A manifest as it was read."""
-
-    name: str
-    """Path or address, for errors."""
-    content: bytes
-    """Its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,63 +50,6 @@ class Manifests:
         """Return whether a published crop gives way."""
         given = self.train if crop.split == "train" else self.test
         return crop.source == "challenge" and given is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line of a manifest; its columns are read with a check each."""
-
-    file: str
-    line: int
-    values: dict[str, str]
-
-    def error(self, column: str, problem: str, remedy: str = _REMEDY) -> DataError:
-        """Return the error that names file, line, column and value."""
-        shown = cut_middle(printable(self.values[column]), 60)
-        return DataError(f"{self.file}, line {self.line}, column {column}: '{shown}' {problem}", remedy)
-
-    def crop_id(self, column: str) -> int:
-        match = _CROP_ID.fullmatch(self.values[column])
-        if match is None:
-            raise self.error(column, "is no crop number")
-        return int(match[1])
-
-    def name(self, column: str) -> str:
-        try:
-            return checked_name(self.values[column], column)
-        except RequestError as error:
-            raise self.error(column, "cannot be a folder name", error.remedy) from None
-
-    def class_name(self, column: str) -> str:
-        value = self.values[column]
-        classes = builtin_classes()
-        if value in classes:
-            return value
-        near = nearest(value, classes.names)
-        raise self.error(column, "is no class", f"did you mean {near!r}?" if near else _REMEDY)
-
-    def lengths(self, column: str, *, positive: bool) -> Vec3:
-        parts = self._triple(column)
-        if not all(_FLOAT.fullmatch(part) for part in parts):
-            raise self.error(column, "is not three numbers, such as [8.0;8.0;8.0]")
-        z, y, x = map(float, parts)
-        if not all(math.isfinite(v) and abs(v) <= _MAX_NM and (v > 0 or not positive) for v in (z, y, x)):
-            raise self.error(column, f"is not three {'positive ' if positive else ''}lengths in nm")
-        return (z, y, x)
-
-    def shape(self, column: str) -> Shape3:
-        parts = self._triple(column)
-        if not all(_INTEGER.fullmatch(part) and int(part) > 0 for part in parts):
-            raise self.error(column, "is not three whole numbers above 0, such as [400;400;400]")
-        z, y, x = map(int, parts)
-        return (z, y, x)
-
-    def _triple(self, column: str) -> list[str]:
-        value = self.values[column]
-        parts = [part.strip() for part in value[1:-1].split(";")]
-        if len(parts) != 3 or not (value.startswith("[") and value.endswith("]")):
-            raise self.error(column, "is not three numbers, such as [8.0;8.0;8.0]")
-        return parts
 
 
 def parse_manifests(
@@ -180,7 +102,7 @@ def parse_volumes(file: ManifestFile, split: Split, source: Source = "manifest")
         If a field is wrong or a row is repeated; names file, line and column.
     """
     grids: dict[Key, dict[str, Grid]] = {}
-    for row in _rows(file, _VOLUME_COLUMNS):
+    for row in manifest_rows(file, _VOLUME_COLUMNS):
         key = (row.name("dataset"), row.crop_id("crop_name"))
         class_name = row.class_name("class_label")
         volumes = grids.setdefault(key, {})
@@ -240,7 +162,7 @@ def parse_places(file: ManifestFile) -> dict[Key, tuple[str, str]]:
         If a field is wrong, a row is repeated, or an address does not lie as the challenge lays it out.
     """
     places: dict[Key, tuple[str, str]] = {}
-    for row in _rows(file, _CROP_COLUMNS):
+    for row in manifest_rows(file, _CROP_COLUMNS):
         key = (row.name("collection"), row.crop_id("crop_number"))
         if key in places:
             raise row.error("crop_number", f"stands twice for {key[0]}")
@@ -256,7 +178,7 @@ def parse_places(file: ManifestFile) -> dict[Key, tuple[str, str]]:
     return places
 
 
-def _check_address(row: _Row, column: str, tail: str) -> None:
+def _check_address(row: ManifestRow, column: str, tail: str) -> None:
     address = row.values[column].rstrip("/")
     if printable(address) != address or not address.endswith(tail) or "/../" in address:
         raise row.error(column, f"does not end with {tail}", "the address must follow the challenge's layout")
@@ -266,43 +188,4 @@ def _check_apart(train: tuple[Crop, ...], test: tuple[Crop, ...], file: Manifest
     refs = {crop.ref for crop in train}
     for crop in test:
         if file is not None and crop.ref in refs:
-            raise DataError(f"{file.name}: {crop.ref} is a training crop too", _REMEDY)
-
-
-def _rows(file: ManifestFile, columns: tuple[str, ...]) -> Iterator[_Row]:
-    """Yield the rows of a CSV file that has at least these columns."""
-    if len(file.content) > MAX_BYTES:
-        raise DataError(f"{file.name}: larger than {size(MAX_BYTES)}, so it is no manifest", _REMEDY)
-    try:
-        text = file.content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file.name}: byte {error.start} is not UTF-8 text", _REMEDY) from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval=None, strict=True)
-    number = 0
-    try:
-        _check_header(file, reader.fieldnames, columns)
-        for number, values in enumerate(reader, 1):
-            yield _checked_row(file, reader.line_num, values, columns)
-            if number > MAX_ROWS:
-                raise DataError(f"{file.name}: more than {count(MAX_ROWS)} rows", _REMEDY)
-    except csv.Error as error:
-        raise DataError(f"{file.name}, line {reader.line_num}: not CSV: {error}", _REMEDY) from None
-    if number == 0:
-        raise DataError(f"{file.name} has no rows", _REMEDY)
-
-
-def _check_header(file: ManifestFile, names: object, columns: tuple[str, ...]) -> None:
-    found = [str(name) for name in names] if isinstance(names, list | tuple) else []
-    missing = [column for column in columns if column not in found]
-    if missing or len(set(found)) != len(found):
-        shown = cut_middle(printable(", ".join(found)), 80) or "nothing"
-        problem = f"no column {missing[0]!r}" if missing else "a column stands twice"
-        raise DataError(
-            f"{file.name}, line 1: {problem}; found {shown}", f"a manifest of this kind has {', '.join(columns)}"
-        )
-
-
-def _checked_row(file: ManifestFile, line: int, values: dict[str, str], columns: tuple[str, ...]) -> _Row:
-    if "" in values or None in values.values():
-        raise DataError(f"{file.name}, line {line}: not as many values as columns", _REMEDY)
-    return _Row(file.name, line, {column: values[column].strip() for column in columns})
+            raise DataError(f"{file.name}: {crop.ref} is a training crop too", REMEDY)

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cellmap_tui.challenge.crops import SOURCES, SPLITS
 from cellmap_tui.challenge.matching import Query
 from cellmap_tui.challenge.terms import Term, Word
-from cellmap_tui.errors import RequestError, UnknownNameError
+from cellmap_tui.challenge.vocabulary import FilterError, UnknownWordError, Vocabulary, dataset_words, missing_crop
 from cellmap_tui.text import cut_middle, nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from cellmap_tui.challenge.classes import ClassTable
-    from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.challenge.terms import Key
 
 MAX_LENGTH = 2000
@@ -51,37 +48,6 @@ _NUMBER = re.compile(r"(?:crop)?([0-9]{1,9})")
 _RANGE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _REF = re.compile(r"([^/]+)/(?:crop)?([0-9]{1,9})")
 _SIZES = re.compile(r"[x×,]")
-
-
-class FilterError(RequestError):
-    """A filter with a word that means nothing."""
-
-    def __init__(self, message: str, start: int, stop: int, remedy: str) -> None:
-        super().__init__(message, remedy)
-        self.start = start
-        """Index of the first character of the bad word."""
-        self.stop = stop
-        """Index after its last character."""
-
-
-class UnknownWordError(FilterError, UnknownNameError):
-    """A filter with a name that no class, dataset or crop has."""
-
-    kind = "unknown_name"
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The names that a filter may use."""
-
-    classes: ClassTable
-    """The class table."""
-    datasets: tuple[str, ...]
-    """Names of the datasets."""
-    crops: tuple[Crop, ...] = ()
-    """Crops that numbers may name."""
-    other_classes: frozenset[str] = frozenset()
-    """Class names of crops that the table does not know."""
 
 
 def parse_query(text: str, vocabulary: Vocabulary | None = None, *, partial: bool = False) -> Query:
@@ -213,7 +179,7 @@ class _Reader:
         if self.unfinished:
             return Term("dataset", ":", value)
         problem = "is no dataset" if operator == "=" else "is in no dataset's name"
-        near = self._near(value, _dataset_words(self.vocabulary.datasets), "`crops` lists them all")
+        near = self._near(value, dataset_words(self.vocabulary.datasets), "`crops` lists them all")
         raise self._unknown(value, problem, near)
 
     def _crop(self, value: str, _operator: str) -> Term:
@@ -293,7 +259,7 @@ class _Reader:
     def _names(self) -> Iterator[str]:
         yield from self.vocabulary.classes.names
         yield from self.vocabulary.other_classes
-        yield from _dataset_words(self.vocabulary.datasets)
+        yield from dataset_words(self.vocabulary.datasets)
 
     def _near(self, word: str, names: Iterable[str], otherwise: str) -> str:
         near = nearest(word, names)
@@ -314,22 +280,6 @@ class _Reader:
         start = self.start + max(0, self.token.lower().find(part.lower(), self.value_at))
         shown = cut_middle(printable(part), 40)
         return f"filter: '{shown}' at position {start + 1} {problem}", start, start + len(part)
-
-
-def missing_crop(dataset: str, crop_id: int, crops: Sequence[Crop]) -> tuple[str, str]:
-    """Return what is wrong with a crop that is not among `crops`, and the nearest that is."""
-    same = [crop for crop in crops if crop.dataset.lower() == dataset.lower()] if dataset else [*crops]
-    if not same:
-        near = nearest(dataset, {crop.dataset for crop in crops})
-        return "names a dataset that does not exist", f"did you mean {near!r}?" if near else "`crops` lists them all"
-    closest = min(same, key=lambda crop: (abs(crop.id - crop_id), crop.id))
-    return "is no crop", f"the nearest is {closest.ref}"
-
-
-def _dataset_words(datasets: Iterable[str]) -> Iterator[str]:
-    for name in datasets:
-        yield name
-        yield from (part for part in re.split(r"[_-]", name.lower()) if len(part) > 2)
 
 
 def _parts(text: str) -> list[str]:

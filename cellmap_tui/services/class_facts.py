@@ -204,8 +204,8 @@ def _suggestion(class_name: str, bins: tuple[SizeBin, ...]) -> tuple[int | None,
             coarser = total - served
             rest = f"; the other {coarser} are coarser and would be upsampled" if coarser else ""
             return part.nominal_nm, (
-                f"{part.nominal_nm} nm is the finest scale that {served} of {total} crops with {class_name} "
-                f"reach without upsampling their labels{rest}"
+                f"at {part.nominal_nm} nm, {served} of {total} crops with {class_name} (at least nine in ten) need "
+                f"no upsampling of their labels, and no finer scale serves as many{rest}"
             )
     return None, f"no training crop has {class_name} annotated"
 
