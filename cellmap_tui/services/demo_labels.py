@@ -71,6 +71,13 @@ class CropLabels:
             finest[atom] = self._finest_id(name, atom, annotated)
         return finest[self.atoms]
 
+    def annotation(self, name: str) -> dict[str, Any]:
+        """Return what the group of a class says about its values, in the words of the challenge's own groups."""
+        is_instance = self._table.get(name).scoring == "instance"
+        kind = "instance_segmentation" if is_instance else "semantic_segmentation"
+        encoding = {"absent": 0} if is_instance else {"absent": 0, "present": 1}
+        return {"class_name": name, "annotation_type": {"type": kind, "encoding": encoding}}
+
     def _finest_id(self, name: str, atom: int, annotated: set[str]) -> int:
         if name in annotated or UNSCORED_ATOMS.get(name) in annotated:
             return atom

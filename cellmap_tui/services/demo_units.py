@@ -7,10 +7,11 @@ its own name alone.
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.challenge.layout import ALL_IDS, crop_path, em_path
@@ -140,11 +141,17 @@ class CropUnit:
 
         labels = CropLabels(self.sample.scene, self.crop.grid, builtin_classes())
         place = crop_path(self.crop)
+        folder = paths.partial / place
         for name, array in labels.arrays(self.crop.classes):
-            write_multiscale(paths.partial / place / name, array, self.crop.grid, kind="label")
+            about = labels.annotation(name)
+            attributes = {"cellmap": {"annotation": about}}
+            write_multiscale(folder / name, array, self.crop.grid, kind="label", attributes=attributes)
+            absent = {"complement_counts": {"absent": int((array == 0).sum())}}
+            _write_attributes(folder / name / "s0", {**about, **absent})
             step()
         everything = labels.all_ids(self.crop.classes)
-        write_multiscale(paths.partial / place / ALL_IDS, everything, self.crop.grid, kind="label")
+        write_multiscale(folder / ALL_IDS, everything, self.crop.grid, kind="label")
+        _write_attributes(folder, _about_crop(self.crop))
         step()
         _publish_twice(paths, place)
 
@@ -190,6 +197,28 @@ def units_of(sample: Sample) -> tuple[Unit, ...]:
     crops = (CropUnit(sample, crop) for crop in sample.plan.training)
     truths = (TruthUnit(sample, crop) for crop in sample.plan.test)
     return (EmUnit(sample), *crops, *truths)
+
+
+def _about_crop(crop: Crop) -> dict[str, Any]:
+    """Return the attributes of a crop's group, with the keys that the challenge's own crops have."""
+    unknown = dict.fromkeys(("start_date", "end_date", "duration_days", "protocol_uri"))
+    return {
+        "version": "0.1.1",
+        "name": crop.name,
+        "description": "synthetic cell of the demo",
+        "created_by": [],
+        "created_with": ["cellmap-tui demo"],
+        **unknown,
+        "class_names": list(crop.classes),
+    }
+
+
+def _write_attributes(folder: Path, annotation: dict[str, Any]) -> None:
+    content = json.dumps({"cellmap": {"annotation": annotation}}, indent=1)
+    try:
+        (folder / ".zattrs").write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
 
 
 def _planes(grid: Grid, first: int, count: int) -> Grid:
