@@ -27,6 +27,7 @@ PERCENTILES = (0.1, 99.9)  # a few hot pixels or torn edges must not take the wh
 _SAMPLED_SLICES = 32
 _SAMPLED_VALUES = 4_000_000
 _STEPS = 255
+_PIECE = 2_000_000  # values converted at once: indices and floats take eight bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +56,37 @@ class Greys:
 
     def applied(self, block: Voxels) -> Voxels:
         """Return a block as uint8 of the same shape; values outside the range are clipped, NaN becomes `low`."""
-        if block.dtype.itemsize <= 2 and block.dtype.kind in "ui":
-            return self._looked_up(block)
-        return self._computed(block)
-
-    def _looked_up(self, block: Voxels) -> Voxels:
-        info = np.iinfo(block.dtype)
-        if self.how == "unchanged" and not self.invert and info.bits == 8:
-            return block.astype(np.uint8, copy=False)
-        table = self._computed(np.arange(info.min, info.max + 1, dtype=np.int32))
-        # Two's complement wraps the negative values behind the positive ones.
-        table = np.roll(table, info.min)
-        greys: Voxels = table[block.view(f"u{block.dtype.itemsize}")]
+        if block.dtype == np.uint8 and self.how == "unchanged" and not self.invert:
+            return block
+        table = self._table(block.dtype)
+        greys = np.empty(block.shape, np.uint8)
+        rows = max(1, _PIECE // block.shape[2])
+        for plane, out in zip(block, greys, strict=True):
+            for y in range(0, len(plane), rows):
+                part = plane[y : y + rows]
+                out[y : y + rows] = self._computed(part) if table is None else table[_as_index(part)]
         return greys
 
-    def _computed(self, block: Voxels) -> Voxels:
-        wide: Voxels = block.astype(
-            np.float32 if block.dtype.itemsize <= 4 and block.dtype.kind == "f" else np.float64
-        )
+    def _table(self, dtype: np.dtype[np.generic]) -> Voxels | None:
+        """Return the grey of every value of a small integer type; negative values stand behind the others."""
+        if dtype.kind not in "ui" or dtype.itemsize > 2:
+            return None
+        info = np.iinfo(dtype.str)
+        values = np.arange(info.min, int(info.max) + 1)
+        return np.roll(self._computed(values), int(info.min))
+
+    def _computed(self, values: Voxels) -> Voxels:
+        wide: Voxels = values.astype(np.float64)
         np.nan_to_num(wide, copy=False, nan=self.low)
         np.clip(wide, self.low, self.high, out=wide)
         wide -= self.low
         wide *= _STEPS / (self.high - self.low)
         greys: Voxels = np.rint(wide, out=wide).astype(np.uint8)
         return _STEPS - greys if self.invert else greys
+
+
+def _as_index(values: Voxels) -> Voxels:
+    return np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
 
 
 def choose_greys(
