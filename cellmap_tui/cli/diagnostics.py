@@ -32,3 +32,9 @@ def error(problem: CellmapError, *, debug: bool) -> int:
     if problem.remedy:
         sys.stderr.write(f"  {printable(problem.remedy)}\n")
     return problem.exit_code
+
+
+def ask(question: str) -> None:
+    """Ask a question whose answer is read from stdin; the default is no."""
+    sys.stderr.write(f"{printable(question)} [y/N] ")
+    sys.stderr.flush()

@@ -13,7 +13,8 @@ from cellmap_tui.text import number, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Row = "Mapping[str, object]"
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def write(text: str) -> None:
@@ -29,12 +30,12 @@ def write_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=indent) + "\n")
 
 
-def write_event(event: str, **fields: object) -> None:
-    """Write one JSON line of the event stream, at once."""
-    import json
+def write_event(event: str, *, time_s: float | None = None, **fields: object) -> None:
+    """Write one JSON line of the event stream, at once; NaN and infinity become null."""
+    from cellmap_tui.services.models import to_json
 
-    line = json.dumps({"event": event, "time": round(time.time(), 3), **fields}, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write(line + "\n")
+    stamp = round(time.time(), 3) if time_s is None else time_s
+    sys.stdout.write(to_json({"event": event, "time": stamp, **fields}).decode() + "\n")
     sys.stdout.flush()
 
 
@@ -65,9 +66,28 @@ def write_table(rows: Sequence[Mapping[str, Any]], *, right: Sequence[str] = ())
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
 
 
+def write_picture(rgb: NDArray[np.uint8]) -> None:
+    """Write a picture ``[height, width, 3]`` as half cells, two pixels a cell, in 24-bit colours."""
+    if len(rgb) % 2:
+        rgb = rgb[:-1]
+    for upper, lower in zip(rgb[::2].tolist(), rgb[1::2].tolist(), strict=True):
+        cells = [f"\x1b[38;2;{_rgb(a)};48;2;{_rgb(b)}m▀" for a, b in zip(upper, lower, strict=True)]
+        sys.stdout.write("".join(cells) + "\x1b[0m\n")
+
+
+def flush() -> None:
+    """Send what was written on its way, for a reader that follows."""
+    sys.stdout.flush()
+
+
 def end_quietly() -> None:
     """Send what is left of stdout nowhere, so that a closed pipe does not end in a traceback."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _rgb(pixel: Sequence[int]) -> str:
+    red, green, blue = pixel
+    return f"{red};{green};{blue}"
 
 
 def _cell(value: object, *, separator: str) -> str:

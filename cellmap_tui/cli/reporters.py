@@ -1,31 +1,16 @@
-"""Reporters of the command line: a progress line for a terminal, plain lines for a log, JSON lines for a program."""
+"""How the command line tells people of work in progress: one line on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
-from cellmap_tui.cli import diagnostics, output
+from cellmap_tui.cli import diagnostics
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.text import count, duration, size
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from cellmap_tui.services.report import Reporter
-
 LOG_EVERY_S = 10.0
 PAINT_EVERY_S = 0.25
-JSON_EVERY_S = 0.5
-
-
-def reporter_for(*, json: bool, quiet: bool) -> Reporter:
-    """Return the reporter that suits how the command was called."""
-    if json:
-        return JsonReporter(quiet=quiet)
-    return SilentReporter() if quiet else LineReporter()
 
 
 class Pace:
@@ -93,41 +78,6 @@ class LineReporter(SilentReporter):
         if self._open_line:
             sys.stderr.write("\n")
             self._open_line = False
-
-
-class JsonReporter(SilentReporter):
-    """Talks to programs: an event a line on stdout."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._next_s = 0.0
-
-    def progress(self, done: float, total: float | None, unit: str) -> None:
-        """Write a progress event, at most twice a second."""
-        now_s = time.monotonic()
-        finished = total is not None and done >= total
-        if self._quiet or (now_s < self._next_s and not finished):
-            return
-        self._next_s = now_s + JSON_EVERY_S
-        output.write_event("progress", done=done, total=total, unit=unit)
-
-    def metric(self, step: int, values: Mapping[str, float], epoch: int | None = None) -> None:
-        """Write a metric event; values that are not finite are null."""
-        finite = {name: value if abs(value) < float("inf") else None for name, value in values.items()}
-        output.write_event("metric", step=step, epoch=epoch, values=finite)
-
-    def note(self, message: str) -> None:
-        """Write a note event."""
-        if not self._quiet:
-            output.write_event("note", message=message)
-
-    def warning(self, message: str) -> None:
-        """Write a warning event."""
-        output.write_event("warning", message=message)
-
-    def artefact(self, path: Path, kind: str) -> None:
-        """Write an artefact event."""
-        output.write_event("artefact", path=str(path), kind=kind)
 
 
 def _amount(value: float, unit: str) -> str:

@@ -1,0 +1,306 @@
+"""`cellmap-tui runs`: list, show, follow, attach, stop, pause, resume, prune."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cellmap_tui.cli import diagnostics, output
+from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.errors import RefusedError, RequestError
+from cellmap_tui.text import count, duration, printable, size
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cellmap_tui.cli.context import Context
+    from cellmap_tui.jobs.events import Event
+    from cellmap_tui.jobs.runs import RunSummary
+
+EXAMPLES = """\
+  cellmap-tui runs list
+  cellmap-tui runs follow latest      events as they come, until the run ends
+  cellmap-tui runs attach latest      the app on that run
+  cellmap-tui runs stop 2026          any part of an id that names one run will do
+  cellmap-tui runs prune --older-than 30
+"""
+DAY_S = 86_400
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command with its verbs."""
+    parser = add_command(subparsers, "runs", EXAMPLES)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, summary, handler in (
+        ("list", "all runs, the newest first", list_all),
+        ("show", "one run", show),
+        ("attach", "the app on a run", attach),
+        ("follow", "events of a run as they come", follow),
+        ("stop", "ask a run to finish its step, save and stop; again: end it now", stop),
+        ("pause", "ask a run to wait", pause),
+        ("resume", "go on with a paused, stopped, lost or failed run", resume),
+        ("prune", "remove runs that have ended; shows sizes and asks", prune),
+    ):
+        verb = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        verb.set_defaults(handler=handler)
+        if name not in {"list", "prune"}:
+            verb.add_argument("run", metavar="RUN", help="id, a part of it that names one run, or latest")
+        if name == "show":
+            verb.add_argument("--once", action="store_true", help="print once (it always does; kept for scripts)")
+        if name == "stop":
+            verb.add_argument("--force", action="store_true", help="end the process without waiting for its step")
+        if name == "prune":
+            verb.add_argument("runs", nargs="*", metavar="RUN", help="only these")
+            verb.add_argument(
+                "--older-than", type=float, metavar="DAYS", default=0.0, help="ended at least so long ago"
+            )
+            verb.add_argument("--dry-run", action="store_true", help="show, remove nothing")
+
+
+def list_all(_args: argparse.Namespace, context: Context) -> int:
+    """List all runs."""
+    from cellmap_tui.jobs.runs import list_runs
+
+    summaries = list_runs(_root(context))
+    if context.json:
+        output.write_json([_plain(summary) for summary in summaries])
+    elif summaries:
+        output.write_table([_row(summary) for summary in summaries])
+    else:
+        diagnostics.note(f"no runs in {_root(context)}")
+    return diagnostics.DONE
+
+
+def show(args: argparse.Namespace, context: Context) -> int:
+    """Show one run."""
+    from cellmap_tui.jobs.runs import find_run, show_run
+
+    summary = show_run(find_run(_root(context), args.run))
+    if context.json:
+        output.write_json(_plain(summary))
+        return diagnostics.DONE
+    for name, value in _details(summary):
+        output.write(f"{name:10} {printable(value)}")
+    return diagnostics.DONE
+
+
+def attach(args: argparse.Namespace, context: Context) -> int:
+    """Open the app on one run."""
+    from cellmap_tui.jobs.runs import find_run
+
+    run = find_run(_root(context), args.run)
+    if not context.has_terminal or context.batch:
+        raise RequestError("runs attach needs a terminal", f"headless: cellmap-tui runs follow {run.run_id}")
+    from cellmap_tui.app.app import run_app
+
+    return run_app(context.settings, start="runs", options={"run": run.run_id})
+
+
+def follow(args: argparse.Namespace, context: Context) -> int:
+    """Write the events of a run as they come; the exit code is the run's."""
+    from cellmap_tui.jobs.runs import find_run, show_run
+    from cellmap_tui.jobs.watch import follow as follow_events
+
+    run = find_run(_root(context), args.run)
+    for event in follow_events(run):
+        if context.json:
+            output.write_event(event.kind, time_s=event.time_s, **event.fields)
+        elif words := event_words(event):
+            stamp = time.strftime("%H:%M:%S", time.localtime(event.time_s))
+            output.write(f"{stamp}  {printable(words)}")
+            output.flush()
+    summary = show_run(run)
+    if summary.state in {"lost", "unreadable"}:
+        diagnostics.warning(f"run {run.run_id} is {summary.state}: {summary.problem or summary.message or 'no word'}")
+        return diagnostics.FAILED
+    return summary.exit_code or diagnostics.DONE
+
+
+def stop(args: argparse.Namespace, context: Context) -> int:
+    """Ask a run to stop."""
+    from cellmap_tui.jobs.runs import find_run, stop_run
+
+    run = find_run(_root(context), args.run)
+    how = stop_run(run, force=args.force)
+    words = "asked to stop after the step at hand" if how == "asked" else "its process was told to end"
+    return _say(context, run.run_id, how, words)
+
+
+def pause(args: argparse.Namespace, context: Context) -> int:
+    """Ask a run to wait."""
+    from cellmap_tui.jobs.runs import find_run, pause_run
+
+    run = find_run(_root(context), args.run)
+    pause_run(run)
+    return _say(context, run.run_id, "asked", f"asked to pause; go on with: cellmap-tui runs resume {run.run_id}")
+
+
+def resume(args: argparse.Namespace, context: Context) -> int:
+    """Let a run go on: here with ``--batch`` when it must be started again, else as a job."""
+    from cellmap_tui.cli.work import run_here
+    from cellmap_tui.jobs.rundir import read_request
+    from cellmap_tui.jobs.runs import find_run, requeue, resume_run, show_run
+
+    run = find_run(_root(context), args.run)
+    if context.batch and not context.detach and not show_run(run).is_live:
+        requeue(run)
+        return run_here(context, run, read_request(run).command, lambda _: output.write(f"{run.run_id} is done"))
+    pid = resume_run(run)
+    words = "goes on" if pid is None else f"started again as process {pid}"
+    return _say(context, run.run_id, "resumed", words)
+
+
+def prune(args: argparse.Namespace, context: Context) -> int:
+    """Remove runs that have ended."""
+    from cellmap_tui.jobs.runs import find_run, prune_plan
+    from cellmap_tui.jobs.runs import prune as remove
+
+    root = _root(context)
+    ids = {find_run(root, ref).run_id for ref in args.runs} if args.runs else None
+    plan = prune_plan(root, run_ids=ids, older_than_s=args.older_than * DAY_S)
+    if not context.json:
+        output.write_table(
+            [{"run": run.run_id, "state": run.state, "size": size(run.size_bytes)} for run in plan.runs],
+            right=["size"],
+        )
+    words = f"{count(len(plan.runs))} runs, {size(plan.size_bytes)}; {count(plan.kept)} stay"
+    if args.dry_run or not plan.runs:
+        return _prune_answer(context, [], 0, words if plan.runs else f"nothing to remove; {count(plan.kept)} stay")
+    if not context.yes and not _confirmed(context, f"remove {words}?"):
+        raise RefusedError(f"{words}: not removed without a yes", "add --yes")
+    result = remove(plan)
+    for run_id, reason in result.failed:
+        diagnostics.warning(f"{run_id} stays: {reason}")
+    removed = f"removed {count(len(result.removed))} runs, {size(result.freed_bytes)}"
+    _prune_answer(context, list(result.removed), result.freed_bytes, removed)
+    return diagnostics.FAILED if result.failed else diagnostics.DONE
+
+
+def event_words(event: Event) -> str:
+    """Return an event as a line for people; empty for what says nothing to them."""
+    words = _EVENT_WORDS.get(event.kind)
+    return words(event) if words else event.kind
+
+
+def _progress_words(event: Event) -> str:
+    done, total, unit = (event.fields.get(name) for name in ("done", "total", "unit"))
+    if not isinstance(done, int | float):
+        return ""
+    amount: Callable[[float], str] = size if unit == "bytes" else lambda value: count(round(value))
+    of = f" of {amount(total)}" if isinstance(total, int | float) else ""
+    return f"{amount(done)}{of}{'' if unit == 'bytes' else f' {unit}'}"
+
+
+def _state_words(event: Event) -> str:
+    by = event.fields.get("by")
+    return f"{event.fields.get('state')}{f' (asked by {by})' if by else ''}"
+
+
+def _metric_words(event: Event) -> str:
+    values = event.fields.get("values")
+    parts = []
+    for name, value in (values if isinstance(values, dict) else {}).items():
+        mean = value.get("mean") if isinstance(value, dict) else value
+        parts.append(f"{name} {mean:.4g}" if isinstance(mean, int | float) else f"{name} -")
+    return f"step {event.fields.get('step')}  {'  '.join(parts)}"
+
+
+_EVENT_WORDS: dict[str, Callable[[Event], str]] = {
+    "progress": _progress_words,
+    "metric": _metric_words,
+    "state": _state_words,
+    "note": lambda event: str(event.fields.get("message")),
+    "warning": lambda event: f"warning: {event.fields.get('message')}",
+    "artefact": lambda event: f"wrote {event.fields.get('kind')} {event.fields.get('path')}",
+    "result": lambda _event: "",
+    "error": lambda event: f"error: {event.fields.get('message')}  {event.fields.get('remedy') or ''}".rstrip(),
+}
+
+
+def _root(context: Context) -> Path:
+    from cellmap_tui.services.settings import checked_runs_root
+
+    return checked_runs_root(context.settings)
+
+
+def _plain(summary: RunSummary) -> object:
+    from cellmap_tui.services.models import to_builtins
+
+    return to_builtins(summary)
+
+
+def _row(summary: RunSummary) -> dict[str, object]:
+    return {
+        "run": summary.run_id,
+        "command": summary.command,
+        "state": summary.state,
+        "progress": _share(summary),
+        "started": _clock(summary.started_s or summary.created_s),
+        "took": _took(summary),
+        "says": summary.problem or summary.message,
+    }
+
+
+def _details(summary: RunSummary) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str | None]] = [
+        ("run", summary.run_id),
+        ("folder", str(summary.path)),
+        ("command", " ".join(summary.arguments) or summary.command),
+        ("state", summary.state + (f" (asked by {summary.by})" if summary.by else "")),
+        ("progress", _share(summary)),
+        ("eta", duration(summary.eta_s) if summary.eta_s is not None else None),
+        ("started", _clock(summary.started_s)),
+        ("took", _took(summary)),
+        ("host", f"{summary.host} process {summary.pid}" if summary.host else None),
+        ("exit", None if summary.exit_code is None else str(summary.exit_code)),
+        ("says", summary.message),
+        ("remedy", summary.remedy),
+        ("problem", summary.problem),
+        ("size", None if summary.size_bytes is None else size(summary.size_bytes)),
+        ("version", f"{summary.version}{' (newer than this one)' if summary.is_newer else ''}"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _share(summary: RunSummary) -> str | None:
+    if summary.done is None:
+        return None
+    if not summary.total:
+        return f"{count(round(summary.done))} {summary.unit or ''}".strip()
+    return f"{100 * summary.done / summary.total:.0f} %"
+
+
+def _clock(time_s: float | None) -> str | None:
+    return None if time_s is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
+
+
+def _took(summary: RunSummary) -> str | None:
+    if summary.started_s is None:
+        return None
+    end_s = time.time() if summary.ended_s is None else summary.ended_s
+    return duration(end_s - summary.started_s)
+
+
+def _say(context: Context, run_id: str, action: str, words: str) -> int:
+    if context.json:
+        output.write_json({"run_id": run_id, "action": action})
+    else:
+        output.write(f"{run_id}: {words}")
+    return diagnostics.DONE
+
+
+def _confirmed(context: Context, question: str) -> bool:
+    if not context.has_terminal or context.json:
+        return False
+    diagnostics.ask(question)
+    return input().strip().lower() in {"y", "yes"}
+
+
+def _prune_answer(context: Context, removed: list[str], freed_bytes: int, words: str) -> int:
+    if context.json:
+        output.write_json({"removed": removed, "freed_bytes": freed_bytes})
+    else:
+        diagnostics.note(words)
+    return diagnostics.DONE
