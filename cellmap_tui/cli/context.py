@@ -100,9 +100,8 @@ def split_globals(argv: Sequence[str]) -> tuple[Context, list[str]]:
     parser = Parser(prog="cellmap-tui", add_help=False, allow_abbrev=False)
     add_global_options(parser)
     known = parser.parse_args(global_words)
-    switches = {flag[2:].replace("-", "_"): None for flag in SWITCHES}
-    for name in switches:
-        switches[name] = getattr(known, name) or truthy(os.environ.get(f"CELLMAP_TUI_{name.upper()}"))
+    names = [flag[2:].replace("-", "_") for flag in SWITCHES]
+    switches = {name: getattr(known, name) or truthy(os.environ.get(f"CELLMAP_TUI_{name.upper()}")) for name in names}
     return (
         Context(
             argv=tuple(argv),
@@ -111,7 +110,7 @@ def split_globals(argv: Sequence[str]) -> tuple[Context, list[str]]:
             settings_file=known.settings,
             endpoint_url=known.endpoint_url,
             bucket=known.bucket,
-            **switches,  # type: ignore[arg-type]
+            **switches,
         ),
         rest,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cellmap_tui.cli.context import Context
     from cellmap_tui.jobs.events import Event
-    from cellmap_tui.jobs.runs import RunSummary
+    from cellmap_tui.jobs.summary import RunSummary
 
 EXAMPLES = """\
   cellmap-tui runs list

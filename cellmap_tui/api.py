@@ -1,0 +1,152 @@
+"""The interface for Python: every command as a function, over the same services as the command line.
+
+A function takes its request model or the same options as keywords, and an optional reporter. Where a
+data root, a runs root or the like is not given, the settings decide, as on the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cellmap_tui.errors import RequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cellmap_tui.jobs.summary import RunSummary
+    from cellmap_tui.services.browse import AnnotationRow, ClassRow, CropDetail, CropRow, Resolution
+    from cellmap_tui.services.catalog import CatalogSource, RefreshRequest, RefreshResult
+    from cellmap_tui.services.demo import DemoRequest, DemoResult
+    from cellmap_tui.services.doctor import DoctorReport
+    from cellmap_tui.services.import_data import ImportRequest, ImportResult
+    from cellmap_tui.services.report import Reporter
+    from cellmap_tui.services.slices import SliceImage, SliceRequest
+
+Request = TypeVar("Request")
+
+
+def crops(query: str = "", **source: Any) -> tuple[CropRow, ...]:
+    """Return the crops that a filter keeps.
+
+    Parameters
+    ----------
+    query
+        A filter, such as ``"mito dataset:hela voxel<=4"``; empty: everything.
+    **source
+        Fields of `CatalogSource`: ``data_root``, ``manifest``, ``train_manifest``, ``test_manifest``.
+    """
+    from cellmap_tui.services.browse import BrowseRequest, list_crops
+
+    return list_crops(BrowseRequest(query, _source(source))).rows
+
+
+def annotations(query: str = "", **source: Any) -> tuple[AnnotationRow, ...]:
+    """Return the annotations, a row per crop and class, that a filter keeps; parameters as `crops`."""
+    from cellmap_tui.services.browse import BrowseRequest, list_annotations
+
+    return list_annotations(BrowseRequest(query, _source(source))).rows
+
+
+def crop_detail(crop: str | int, **source: Any) -> CropDetail:
+    """Return everything that the catalog knows about one crop, such as ``234`` or ``"mine/1"``."""
+    from cellmap_tui.services.browse import crop_detail as detail_of
+    from cellmap_tui.services.catalog import open_catalog
+
+    return detail_of(open_catalog(_source(source)), str(crop))
+
+
+def classes(**source: Any) -> tuple[ClassRow, ...]:
+    """Return all classes with the crops that annotate them; parameters as `crops`."""
+    from cellmap_tui.services.browse import list_classes
+
+    return list_classes(_source(source))
+
+
+def resolve(name_or_id: str | int, **source: Any) -> Resolution:
+    """Return what a class name or id means: members, groups it is in, whether it is scored and why not."""
+    from cellmap_tui.services.browse import resolve as resolve_in
+    from cellmap_tui.services.catalog import open_catalog
+
+    return resolve_in(open_catalog(_source(source)), name_or_id)
+
+
+def draw_slice(request: SliceRequest | None = None, **options: Any) -> SliceImage:
+    """Draw a slice of a local crop; options as `SliceRequest`."""
+    from cellmap_tui.services.slices import SliceRequest, draw_slice as draw
+
+    return draw(_request(SliceRequest, request, options, "draw_slice"))
+
+
+def catalog_refresh(
+    request: RefreshRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> RefreshResult:
+    """Read the published manifests again; options as `RefreshRequest`."""
+    from cellmap_tui.services.catalog import RefreshRequest, refresh_catalog
+
+    return refresh_catalog(_request(RefreshRequest, request, options, "catalog refresh"), _reporter(report))
+
+
+def demo(request: DemoRequest | None = None, *, report: Reporter | None = None, **options: Any) -> DemoResult:
+    """Make the synthetic challenge and walk the journey on it; options as `DemoRequest`."""
+    from cellmap_tui.services.demo import DemoRequest, demo as make
+
+    if request is None and "root" not in options:
+        options["root"] = _settings().state_dir / "demo"
+    return make(_request(DemoRequest, request, options, "demo"), _reporter(report))
+
+
+def import_(request: ImportRequest | None = None, *, report: Reporter | None = None, **options: Any) -> ImportResult:
+    """Bring stacks of your own into the challenge layout; options as `ImportRequest`.
+
+    Also reachable as ``getattr(cellmap_tui, "import")``.
+    """
+    from cellmap_tui.services.import_data import ImportRequest, import_data
+
+    return import_data(_request(ImportRequest, request, options, "import"), _reporter(report))
+
+
+def doctor() -> DoctorReport:
+    """Check the machine and its surroundings."""
+    from cellmap_tui.services.doctor import doctor as check, doctor_request
+
+    return check(doctor_request(_settings()), _reporter(None))
+
+
+def runs(runs_root: Path | None = None) -> tuple[RunSummary, ...]:
+    """Return all runs, the newest first."""
+    from cellmap_tui.jobs.runs import list_runs
+
+    return list_runs(runs_root or _settings().runs_root)
+
+
+def _settings() -> Any:
+    from cellmap_tui.services.settings import load_settings
+
+    return load_settings()
+
+
+def _source(fields: dict[str, Any]) -> CatalogSource:
+    from cellmap_tui.services.catalog import CatalogSource
+
+    return _request(CatalogSource, None, fields, "catalog")
+
+
+def _request(model: type[Request], request: Request | None, options: dict[str, Any], command: str) -> Request:
+    """Return the request: the given one, or one from keywords with places from the settings."""
+    from cellmap_tui.services.models import from_mapping
+
+    if request is not None:
+        if options:
+            raise RequestError(f"{command}: give a request or keywords, not both")
+        return request
+    places = {"data_root", "state_dir"} - options.keys()
+    asked = {field.name for field in dataclasses.fields(model)} & places  # type: ignore[arg-type]
+    settings = _settings() if asked else None
+    return from_mapping({**{name: getattr(settings, name) for name in asked}, **options}, model, source=command)
+
+
+def _reporter(report: Reporter | None) -> Reporter:
+    from cellmap_tui.services.report import SilentReporter
+
+    return report or SilentReporter()
