@@ -25,13 +25,22 @@ class RowIndex(Generic[Row]):
     Parameters
     ----------
     row_key
-        Returns what identifies a row across reloads; marks are sets of these keys.
+        Returns what identifies a row across reloads.
     search_text
         Returns the text that `search` looks in; read once a row and kept in lower case.
+    mark_key
+        Returns what a mark on a row stands for, where that is not the row: several rows may share it.
     """
 
-    def __init__(self, row_key: Callable[[Row], Hashable], search_text: Callable[[Row], str] | None = None) -> None:
+    def __init__(
+        self,
+        row_key: Callable[[Row], Hashable],
+        search_text: Callable[[Row], str] | None = None,
+        mark_key: Callable[[Row], Hashable] | None = None,
+    ) -> None:
         self._row_key = row_key
+        self._mark_key = mark_key or row_key
+        self.shares_marks = mark_key is not None
         self._search_text = search_text
         self._lowered: list[str | None] = []
         self._order: Sequence[int] = ()
@@ -42,7 +51,7 @@ class RowIndex(Generic[Row]):
         self.rows: Sequence[Row] = ()
         self.shown: Sequence[int] = ()
         self.marks: set[Hashable] = set()
-        self._marks_shown = 0
+        self._marks_shown: set[Hashable] = set()
 
     def __len__(self) -> int:
         """Number of rows shown so far."""
@@ -55,8 +64,8 @@ class RowIndex(Generic[Row]):
 
     @property
     def marks_hidden(self) -> int:
-        """Number of marked rows that are not shown."""
-        return len(self.marks) - self._marks_shown
+        """Number of marks that no shown row has."""
+        return len(self.marks) - len(self._marks_shown)
 
     def row(self, position: int) -> Row:
         """Return the row shown at a position."""
@@ -65,6 +74,10 @@ class RowIndex(Generic[Row]):
     def key(self, position: int) -> Hashable:
         """Return the key of the row shown at a position."""
         return self._row_key(self.row(position))
+
+    def is_marked(self, position: int) -> bool:
+        """Return whether the row shown at a position is marked."""
+        return bool(self.marks) and self._mark_key(self.row(position)) in self.marks
 
     def position_of(self, key: Hashable) -> int | None:
         """Return where the row with this key is shown, or None."""
@@ -121,7 +134,7 @@ class RowIndex(Generic[Row]):
             passed = batch if keep is None else [number for number in batch if keep(number)]
             found.extend(passed)
             if self.marks:
-                self._marks_shown += sum(self._row_key(self.rows[number]) in self.marks for number in passed)
+                self._marks_shown |= self.marks & self._mark_keys(passed)
             if perf_counter() >= end:
                 return False
         self._pending = None
@@ -129,30 +142,27 @@ class RowIndex(Generic[Row]):
 
     def toggle_mark(self, position: int) -> None:
         """Mark the row at a position, or take its mark away."""
-        key = self.key(position)
-        if key in self.marks:
-            self.marks.discard(key)
-            self._marks_shown -= 1
-        else:
-            self.marks.add(key)
-            self._marks_shown += 1
+        key = self._mark_key(self.row(position))
+        self.marks ^= {key}
+        self._marks_shown ^= {key}
 
     def toggle_all(self) -> None:
         """Mark every shown row; when all of them are marked, take their marks away."""
-        keys = {self._row_key(self.rows[number]) for number in self.shown}
+        keys = self._mark_keys(self.shown)
         if keys <= self.marks:
             self.marks -= keys
-            self._marks_shown = 0
+            self._marks_shown = set()
         else:
             self.marks |= keys
-            self._marks_shown = len(keys)
+            self._marks_shown = keys
 
     def set_marks(self, keys: set[Hashable]) -> None:
         """Replace the marks."""
         self.marks = set(keys)
-        self._marks_shown = (
-            sum(self._row_key(self.rows[number]) in self.marks for number in self.shown) if self.marks else 0
-        )
+        self._marks_shown = self.marks & self._mark_keys(self.shown) if self.marks else set()
+
+    def _mark_keys(self, numbers: Sequence[int]) -> set[Hashable]:
+        return {self._mark_key(self.rows[number]) for number in numbers}
 
     def _lowered_text(self, number: int) -> str:
         text = self._lowered[number]
@@ -179,6 +189,6 @@ class RowIndex(Generic[Row]):
             self.shown = self._order
             self.set_marks(self.marks)
             return
-        self._marks_shown = 0
+        self._marks_shown = set()
         self.shown = []
         self._pending = iter(source)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -22,6 +21,7 @@ from cellmap_tui.app.keys import bind
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import GAP, Column, fit, fitted
 from cellmap_tui.app.widgets.row_index import RowIndex
+from cellmap_tui.app.widgets.table_messages import MarksChanged, RowHighlighted, RowSelected, RowsShown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -46,18 +46,21 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
     columns
         What to show of a row.
     row_key
-        Returns what identifies a row; marks are sets of these keys and survive filters and reloads.
+        Returns what identifies a row.
     search_text
         Returns the text that `search` looks in.
+    mark_key
+        Returns what a mark stands for, where several rows share one; marks are sets of these keys (or of
+        row keys) and survive filters and reloads.
     markable
         Whether rows can be marked with ``space`` and ``a``.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.mark", "mark"),
-        bind("do.mark_all", "mark_all"),
-        bind("do.open", "select", show=False),
+        bind("do.open", "select"),
         bind("do.sort", "sort"),
+        bind("do.mark_all", "mark_all", show=False),
         bind("table.reverse", "reverse", show=False),
         bind("move.down", "move(1)", show=False),
         bind("move.up", "move(-1)", show=False),
@@ -97,64 +100,10 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
     cursor: reactive[int] = reactive(0, repaint=False)
     """Position of the cursor among the shown rows."""
 
-    class RowHighlighted(Message):
-        """The cursor came to another row (None: no row is shown)."""
-
-        def __init__(self, table: VirtualTable[Any], row: Any) -> None:
-            self.table = table
-            self.row = row
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTable[Any]:
-            """The table."""
-            return self.table
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the newest row matters."""
-            return isinstance(message, VirtualTable.RowHighlighted) and message.table is self.table
-
-    class RowSelected(Message):
-        """The user opened a row."""
-
-        def __init__(self, table: VirtualTable[Any], row: Any) -> None:
-            self.table = table
-            self.row = row
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTable[Any]:
-            """The table."""
-            return self.table
-
-    class MarksChanged(Message):
-        """The user marked rows or took marks away."""
-
-        def __init__(self, table: VirtualTable[Any], marks: frozenset[Hashable]) -> None:
-            self.table = table
-            self.marks = marks
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTable[Any]:
-            """The table."""
-            return self.table
-
-    class RowsShown(Message):
-        """Other rows are shown; sent again when a long filter is through."""
-
-        def __init__(self, table: VirtualTable[Any]) -> None:
-            self.table = table
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTable[Any]:
-            """The table."""
-            return self.table
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the newest state matters."""
-            return isinstance(message, VirtualTable.RowsShown) and message.table is self.table
+    RowHighlighted = RowHighlighted
+    RowSelected = RowSelected
+    MarksChanged = MarksChanged
+    RowsShown = RowsShown
 
     def __init__(
         self,
@@ -162,6 +111,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         *,
         row_key: Callable[[Row], Hashable],
         search_text: Callable[[Row], str] | None = None,
+        mark_key: Callable[[Row], Hashable] | None = None,
         markable: bool = True,
         empty: str = "",
         name: str | None = None,
@@ -174,7 +124,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         self._sorted_by: Column[Row] | None = None
         self._reversed = False
         self._announced: Hashable = None
-        self.index = RowIndex(row_key, search_text)
+        self.index = RowIndex(row_key, search_text, mark_key)
         self.markable = markable
         self.empty = empty
         """Line shown in place of rows: what to press."""
@@ -259,7 +209,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         if self.cursor >= len(self.index):
             return
         self.index.toggle_mark(self.cursor)
-        self._repaint_row(self.cursor)
+        self._repaint_mark(self.cursor)
         self.cursor += 1
         self.post_message(self.MarksChanged(self, self.marks))
 
@@ -347,7 +297,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
     def _line(self, position: int, width: int) -> Strip:
         row = self.index.row(position)
         is_cursor = position == self.cursor
-        is_marked = bool(self.index.marks) and self.index.key(position) in self.index.marks
+        is_marked = self.index.is_marked(position)
         style = self._row_style(is_cursor=is_cursor, is_marked=is_marked)
         text = f"{sign('cursor') if is_cursor else ' '}{sign('marked') if is_marked else ' '} "
         segments: list[Segment] = []
@@ -439,6 +389,12 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
             self.vertical_scrollbar.window_virtual_size = len(self.index) + 1
             self.scroll_y = self.validate_scroll_y(self.scroll_y)
         self.post_message(self.RowsShown(self))
+
+    def _repaint_mark(self, position: int) -> None:
+        if self.index.shares_marks:
+            self.refresh()
+        else:
+            self._repaint_row(position)
 
     def _repaint_row(self, position: int) -> None:
         y = position + 1 - self.scroll_offset.y
