@@ -14,9 +14,9 @@ from cellmap_tui.version import __version__
 
 if TYPE_CHECKING:
     from cellmap_tui.api import (
-        annotations,
         catalog_refresh,
         classes,
+        crop_annotations,
         crop_detail,
         crops,
         demo,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
-    "annotations",
     "catalog_refresh",
     "classes",
+    "crop_annotations",
     "crop_detail",
     "crops",
     "demo",

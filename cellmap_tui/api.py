@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.doctor import DoctorReport
     from cellmap_tui.services.import_data import ImportRequest, ImportResult
     from cellmap_tui.services.report import Reporter
-    from cellmap_tui.services.slices import SliceImage, SliceRequest
+    from cellmap_tui.services.settings import Settings
+    from cellmap_tui.services.slices import SliceImage
 
 Request = TypeVar("Request")
 
@@ -41,7 +42,7 @@ def crops(query: str = "", **source: Any) -> tuple[CropRow, ...]:
     return list_crops(BrowseRequest(query, _source(source))).rows
 
 
-def annotations(query: str = "", **source: Any) -> tuple[AnnotationRow, ...]:
+def crop_annotations(query: str = "", **source: Any) -> tuple[AnnotationRow, ...]:
     """Return the annotations, a row per crop and class, that a filter keeps; parameters as `crops`."""
     from cellmap_tui.services.browse import BrowseRequest, list_annotations
 
@@ -71,11 +72,15 @@ def resolve(name_or_id: str | int, **source: Any) -> Resolution:
     return resolve_in(open_catalog(_source(source)), name_or_id)
 
 
-def draw_slice(request: SliceRequest | None = None, **options: Any) -> SliceImage:
-    """Draw a slice of a local crop; options as `SliceRequest`."""
-    from cellmap_tui.services.slices import SliceRequest, draw_slice as draw
+def draw_slice(crop: str | int, *, data_root: str | Path | None = None, **look: Any) -> SliceImage:
+    """Draw a slice of a local crop as an RGB picture; `look` has the fields of `SliceLook`, such as ``axis="y"``."""
+    from pathlib import Path
 
-    return draw(_request(SliceRequest, request, options, "draw_slice"))
+    from cellmap_tui.services.slices import SliceLook, SliceRequest
+    from cellmap_tui.services.slices import draw_slice as draw
+
+    root = Path(data_root) if data_root is not None else _settings().data_root
+    return draw(SliceRequest(root, str(crop), _request(SliceLook, None, look, "draw_slice")))
 
 
 def catalog_refresh(
@@ -89,7 +94,8 @@ def catalog_refresh(
 
 def demo(request: DemoRequest | None = None, *, report: Reporter | None = None, **options: Any) -> DemoResult:
     """Make the synthetic challenge and walk the journey on it; options as `DemoRequest`."""
-    from cellmap_tui.services.demo import DemoRequest, demo as make
+    from cellmap_tui.services.demo import DemoRequest
+    from cellmap_tui.services.demo import demo as make
 
     if request is None and "root" not in options:
         options["root"] = _settings().state_dir / "demo"
@@ -108,7 +114,8 @@ def import_(request: ImportRequest | None = None, *, report: Reporter | None = N
 
 def doctor() -> DoctorReport:
     """Check the machine and its surroundings."""
-    from cellmap_tui.services.doctor import doctor as check, doctor_request
+    from cellmap_tui.services.doctor import doctor as check
+    from cellmap_tui.services.doctor import doctor_request
 
     return check(doctor_request(_settings()), _reporter(None))
 
@@ -120,7 +127,7 @@ def runs(runs_root: Path | None = None) -> tuple[RunSummary, ...]:
     return list_runs(runs_root or _settings().runs_root)
 
 
-def _settings() -> Any:
+def _settings() -> Settings:
     from cellmap_tui.services.settings import load_settings
 
     return load_settings()
