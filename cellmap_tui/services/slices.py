@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001 - models are read by their annotations
 from cellmap_tui.errors import RequestError, Stopped
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.crops import Crop
-    from cellmap_tui.challenge.grid import Shape3, Vec3
     from cellmap_tui.volumes.crop_labels import Labels, LegendEntry, Mark
 
 RGB = tuple[int, int, int]
