@@ -26,7 +26,7 @@ class FakeSource:
         self.gate.set()
         self.error = None
 
-    def draw(self, spec):
+    def draw(self, spec, is_stale=lambda: False):
         self.gate.wait(10)
         self.specs.append(spec)
         if self.error:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from cellmap_tui.text import count, number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -42,6 +44,15 @@ class SliceSpec:
     """The one class whose labels are drawn; None: all."""
     coarse: bool
     """Half the size and few colours: the user is scrubbing."""
+    with_letters: bool
+    """Also wanted: where a letter for each object goes."""
+
+    @property
+    def voxels_per_pixel(self) -> float | None:
+        """Voxels that a pixel is long; None: as many as make the whole slice fit."""
+        if not self.zoomed:
+            return None
+        return 2.0 if self.coarse else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +73,14 @@ class LegendEntry:
 
     name: str
     """Name of the class."""
-    colour: tuple[int, int, int]
-    """Colour of its labels, 0 to 255."""
+    colour: tuple[int, int, int] | None
+    """Colour of its labels, 0 to 255; None: each object has its own."""
     letter: str
     """Its letter where there are no colours."""
+    state: Literal["present", "absent", "unknown"] = "present"
+    """In this slice, annotated but not in it, or not annotated in this crop."""
+    value: int | None = None
+    """Value at the point: 0 background; None: unknown or not in the picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,17 +88,27 @@ class Drawing:
     """A drawn slice."""
 
     rgb: NDArray[np.uint8]
-    """Picture, shape (height, width, 3)."""
+    """Picture, shape (height, width, 3); no larger than asked for."""
     legend: tuple[LegendEntry, ...] = ()
     """Classes that are drawn."""
     letters: tuple[Letter, ...] = ()
     """Centres of objects."""
     top_left: tuple[float, float] = (0.0, 0.0)
-    """In-plane voxel position (row axis, column axis) of the picture's first pixel."""
+    """In-plane voxel position (row axis, column axis) of the picture's upper left corner."""
     voxels_per_pixel: tuple[float, float] = (1.0, 1.0)
     """In-plane voxels that a pixel stands for."""
-    note: str = ""
-    """A remark, such as the level that was read."""
+    level: str = ""
+    """The EM level that was read and why, in words."""
+    notes: tuple[str, ...] = ()
+    """Remarks, such as a class that cannot be read."""
+    unknown_share: float = 0.0
+    """Share of the pixels that are hatched."""
+
+    @property
+    def here(self) -> str:
+        """Classes at the point, with the object's id where it is one."""
+        entries = (entry for entry in self.legend if entry.value)
+        return " ".join(entry.name if entry.value == 1 else f"{entry.name} {entry.value}" for entry in entries)
 
     def mark(self, look: Look) -> Letter:
         """Return the sign of the point that is looked at; it may lie outside the picture."""
@@ -109,8 +134,14 @@ class SliceSource(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Classes that can be drawn alone."""
 
-    def draw(self, spec: SliceSpec) -> Drawing:
-        """Draw a slice; called in a thread, may take long."""
+    def draw(self, spec: SliceSpec, is_stale: Callable[[], bool]) -> Drawing:
+        """Draw a slice; called in a thread, may take long.
+
+        Raises
+        ------
+        Stopped
+            If `is_stale`, asked now and then, says that nobody wants it any more.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +200,22 @@ class Look:
         at = cycle.index(self.only_class) if self.only_class in cycle else 0
         return replace(self, only_class=cycle[(at + 1) % len(cycle)])
 
-    def spec(self, width: int, height: int, *, coarse: bool) -> SliceSpec:
+    def spec(self, width: int, height: int, *, coarse: bool, with_letters: bool = False) -> SliceSpec:
         """Return the wish for a picture of some pixels."""
         if coarse:
             width, height = -(-width // 2), -(-height // 2)
-        return SliceSpec(self.axis, self.point, width, height, self.zoomed, self.overlay, self.only_class, coarse)
+        overlay: Overlay = "outline" if with_letters and self.overlay == "tint" else self.overlay
+        return SliceSpec(
+            axis=self.axis,
+            point=self.point,
+            width=width,
+            height=height,
+            zoomed=self.zoomed,
+            overlay=overlay,
+            only_class=self.only_class,
+            coarse=coarse,
+            with_letters=with_letters and overlay != "off",
+        )
 
     @property
     def position_nm(self) -> tuple[float, float, float]:

@@ -103,6 +103,7 @@ class SliceView(Widget, can_focus=True):
         self._look: Look | None = None
         self._message = message
         self._error = ""
+        self._here = ""
         self._strips: list[Strip] = []
         self._wanted: SliceSpec | None = None
         self._is_drawing = False
@@ -125,7 +126,7 @@ class SliceView(Widget, can_focus=True):
         self._source = source
         overlay = self._look.overlay if self._look else "tint"
         self._look = look or replace(Look.at_middle(source.grid), overlay=overlay)
-        self._strips, self._error, self._message = [], "", "…"
+        self._strips, self._error, self._here, self._message = [], "", "", "…"
         self.refresh()
         self._ask(coarse=False)
 
@@ -222,10 +223,7 @@ class SliceView(Widget, can_focus=True):
         width, height = self._pixels
         if self._source is None or self._look is None or width < 2 or height < 2:
             return
-        look = self._look
-        if not self._has_colours and look.overlay == "tint":
-            look = replace(look, overlay="outline")
-        self._wanted = look.spec(width, height, coarse=coarse)
+        self._wanted = self._look.spec(width, height, coarse=coarse, with_letters=not self._has_colours)
         if not self._is_drawing:
             self._start()
 
@@ -233,19 +231,24 @@ class SliceView(Widget, can_focus=True):
         assert self._source is not None
         assert self._wanted is not None
         self._is_drawing = True
-        self._draw(self._source, self._wanted, self._pixels)
+        self._draw(self._source, self._wanted)
+
+    def _is_stale(self, source: SliceSource) -> bool:
+        """Tell the thread whether its crop is still shown; a slice of the same crop is always worth finishing."""
+        return self._source is not source
 
     @work(thread=True, group="slice.draw", exit_on_error=False)
-    def _draw(self, source: SliceSource, spec: SliceSpec, pixels: tuple[int, int]) -> None:
+    def _draw(self, source: SliceSource, spec: SliceSpec) -> None:
         try:
-            drawing = source.draw(spec)
+            drawing = source.draw(spec, lambda: self._is_stale(source))
         except CellmapError as error:
             self.post_message(self._Ready(source.key, spec, None, [], str(error)))
             return
         except Exception as error:  # noqa: BLE001 - a file of foreign make must not end the app; it is shown
             self.post_message(self._Ready(source.key, spec, None, [], f"{type(error).__name__}: {error}"))
             return
-        rgb = enlarge(drawing.rgb, *pixels) if spec.coarse else drawing.rgb
+        height, width, _ = drawing.rgb.shape
+        rgb = enlarge(drawing.rgb, 2 * width, 2 * height) if spec.coarse else drawing.rgb
         strips = full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=spec.coarse)
         self.post_message(self._Ready(source.key, spec, drawing, strips, ""))
 
@@ -257,6 +260,7 @@ class SliceView(Widget, can_focus=True):
             return
         if event.key == self._source.key:
             self._error = printable(event.error)
+            self._here = event.drawing.here if event.drawing else ""
             self._strips = self._decorated(event) if event.drawing else []
             self.refresh()
             if event.drawing is not None:
@@ -290,14 +294,18 @@ class SliceView(Widget, can_focus=True):
             return self._message_line(self._message, "slice--message", y, width)
         if y >= len(self._strips):
             return Strip.blank(width, self.rich_style)
-        return self._strips[y].adjust_cell_length(width, self.rich_style)
+        strip, left = self._strips[y], (width - self._strips[y].cell_length) // 2
+        if left > 0:
+            strip = Strip.join([Strip.blank(left, self.rich_style), strip])
+        return strip.adjust_cell_length(width, self.rich_style)
 
     def _words(self, width: int) -> Strip:
         assert self._look is not None
         text = self._look.words(width - 1)
-        extra = f"  {self._look.only_class}" if self._look.only_class else ""
-        if len(text) + len(extra) < width:
-            text += extra
+        if self._look.only_class:
+            text = f"{self._look.only_class} only  {text}"
+        if self._here and len(text) + len(self._here) + 2 <= width:
+            text += f"  {self._here}"
         return Strip([Segment(fitted(text, width), self.get_component_rich_style("slice--line"))], width)
 
     def _message_line(self, message: str, part: str, y: int, width: int) -> Strip:
