@@ -29,6 +29,9 @@ LOST_AFTER_S = 120.0
 
 _CLOCK_TOLERANCE_S = 5.0
 
+_MOST_CLOCK_ERROR_S = 86_400.0
+"""A heartbeat this much older than its file is no wrong clock or time zone: the file is a copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -50,11 +53,11 @@ class Pulse:
         self._since_s = 0.0
         self._has_changed = False
 
-    def look(self, run: RunDir, state: RunState | None, clock: Clock = time) -> Sign:
-        """Look at lock, heartbeat and file times."""
+    def look(self, run: RunDir, state: RunState | None, said_s: float | None, clock: Clock = time) -> Sign:
+        """Look at lock, heartbeat and file times; `said_s` is the time of the last event."""
         is_here = state is None or state.host is None or state.host == host_name()
         locked = is_locked(run.lock_path) if is_here else None
-        signs = _signs(run, state)
+        signs = _signs(run, state, said_s)
         now_s = clock.time()
         past = [sign for sign in signs if sign <= now_s + _CLOCK_TOLERANCE_S]
         silent_s = max(0.0, now_s - max(past)) if past else 0.0
@@ -88,9 +91,12 @@ def judged_state(state: str, sign: Sign) -> str:
     return "quiet" if silent_s > QUIET_AFTER_S else state
 
 
-def _signs(run: RunDir, state: RunState | None) -> list[float]:
-    signs = [state.heartbeat_s] if state is not None and state.heartbeat_s is not None else []
+def _signs(run: RunDir, state: RunState | None, said_s: float | None) -> list[float]:
+    told = [sign for sign in (state.heartbeat_s if state else None, said_s) if sign is not None]
+    stamps = []
     for path in (run.state_path, run.events_path):
         with contextlib.suppress(OSError):
-            signs.append(path.stat().st_mtime)
-    return signs
+            stamps.append(path.stat().st_mtime)
+    if told:
+        stamps = [stamp for stamp in stamps if stamp - max(told) < _MOST_CLOCK_ERROR_S]
+    return [*told, *stamps]

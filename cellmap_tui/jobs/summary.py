@@ -123,7 +123,7 @@ def _settled(
     while True:
         events = _last_events(run)
         state = _state(run, request, events, problems)
-        sign = pulse.look(run, state, clock)
+        sign = pulse.look(run, state, events[-1].time_s if events else None, clock)
         if state is None or state.state in END_STATES or sign.is_locked is not False:
             return state, sign, events
         again = _state(run, request, _last_events(run), [])

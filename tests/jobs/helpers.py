@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellmap_tui.jobs.launch import launch
+from cellmap_tui.jobs.lock import is_locked
 from cellmap_tui.jobs.rundir import RunDir, create_run
 from cellmap_tui.jobs.state import read_state
 from cellmap_tui.jobs.watch import RunReader
@@ -87,6 +89,21 @@ def is_gone(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def kill(pid: int) -> None:
+def kill_job(run: RunDir, pid: int) -> None:
+    """Kill a job and wait until the kernel has taken its lock: its last thread may die after its first."""
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: is_gone(pid), f"process {pid} is gone")
+    wait_until(lambda: is_locked(run.lock_path) is False, f"job {pid} has let go of its lock")
+
+
+ASK = """
+import sys, pathlib
+from cellmap_tui.jobs.lock import is_locked
+sys.exit(0 if is_locked(pathlib.Path(sys.argv[1])) else 9)
+"""
+
+
+def is_locked_elsewhere(path: Path) -> bool:
+    """Ask another process whether the lock is held."""
+    code = subprocess.run([sys.executable, "-c", ASK, str(path)], check=False, timeout=DEADLINE_S).returncode
+    assert code in {0, 9}
+    return code == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,9 +14,6 @@ from cellmap_tui.jobs.events import Event, EventLog, decode_line, decode_lines
 from cellmap_tui.jobs.recorder import RunReporter
 from cellmap_tui.jobs.rundir import RunDir
 from tests.jobs.helpers import HERE, SetClock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOLDEN = HERE / "golden" / "events.jsonl"
 

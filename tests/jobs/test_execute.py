@@ -19,7 +19,7 @@ from cellmap_tui.jobs.runs import requeue
 from cellmap_tui.jobs.state import read_state
 from cellmap_tui.jobs.summary import summarise
 from cellmap_tui.services.report import SilentReporter
-from tests.jobs.helpers import HERE, all_events, queued_count, state_of, states, wait_until
+from tests.jobs.helpers import HERE, all_events, is_locked_elsewhere, queued_count, state_of, states, wait_until
 from tests.jobs.work import TEST_COMMANDS, CountRequest, CountResult, FailRequest, WaitRequest
 
 
@@ -108,7 +108,7 @@ def test_a_result_may_carry_an_exit_code_of_its_own(runs_root):
 
 def test_a_command_of_another_version_fails_the_run_with_its_name(runs_root):
     run = create_run(runs_root, "cuont", CountRequest(2))
-    with pytest.raises(RequestError, match="no command 'cuont'.*did you mean 'count'"):
+    with pytest.raises(RequestError, match=r"no command 'cuont'.*did you mean 'count'"):
         execute(run, commands=TEST_COMMANDS)
     assert (summarise(run).state, read_state(run.state_path).exit_code) == ("failed", 2)
 
@@ -223,9 +223,8 @@ def test_a_run_in_place_can_be_looked_at_by_its_own_process_without_losing_its_l
     class Looking(SilentReporter):
         def progress(self, done, total, unit):
             seen.append(summarise(run).state)
-            code = "import sys, pathlib; from cellmap_tui.jobs.lock import is_locked; sys.exit(not is_locked(pathlib.Path(sys.argv[1])))"
-            seen.append(subprocess.run([sys.executable, "-c", code, str(run.lock_path)], check=False).returncode)
+            seen.append(is_locked_elsewhere(run.lock_path))
 
     execute(run, Looking(), commands=TEST_COMMANDS)
-    assert seen == ["running", 0] * 3
+    assert seen == ["running", True] * 3
     assert os.getpid() == summarise(run).pid

@@ -10,7 +10,7 @@ import pytest
 
 from cellmap_tui.errors import RefusedError
 from cellmap_tui.jobs.lock import RunLock, is_locked
-from tests.jobs.helpers import wait_until
+from tests.jobs.helpers import is_locked_elsewhere, wait_until
 
 HOLDER = """
 import os, sys
@@ -35,13 +35,6 @@ def held_elsewhere(path, *more):
     return process
 
 
-def ask_elsewhere(path):
-    code = "import sys, pathlib; from cellmap_tui.jobs.lock import is_locked; print(is_locked(pathlib.Path(sys.argv[1])))"
-    return subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 def test_no_lock_file_tells_nothing(tmp_path):
     assert is_locked(tmp_path / "lock") is None
 
@@ -50,9 +43,9 @@ def test_a_lock_is_seen_by_others_and_by_its_own_process(tmp_path):
     path = tmp_path / "lock"
     with RunLock(path):
         assert is_locked(path) is True
-        assert ask_elsewhere(path) == "True"
+        assert is_locked_elsewhere(path)
     assert is_locked(path) is False
-    assert ask_elsewhere(path) == "False"
+    assert not is_locked_elsewhere(path)
 
 
 def test_looking_at_ones_own_lock_does_not_drop_it(tmp_path):
@@ -64,7 +57,7 @@ def test_looking_at_ones_own_lock_does_not_drop_it(tmp_path):
             assert is_locked(tmp_path / "link" / "lock")
         with pytest.raises(RefusedError), RunLock(path):
             pass
-        assert ask_elsewhere(path) == "True"
+        assert is_locked_elsewhere(path)
 
 
 def test_looking_does_not_take_the_lock(tmp_path):
