@@ -89,11 +89,14 @@ class DemoRoot:
         """Volumes of the test crops."""
         return self.root / "test_manifest.csv"
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the single files, the marker last."""
+        return (self.manifest, self.train_manifest, self.test_manifest, self.marker)
+
     def owned(self) -> tuple[Path, ...]:
         """Return everything that a demo writes, the marker last."""
-        manifests = (self.manifest, self.train_manifest, self.test_manifest)
         folders = (self.bucket_root, self.data_root, self.root / "truth", self.slices, self.partial)
-        return (*folders, *manifests, self.root / _LOCK, self.marker)
+        return (*folders, *self.files())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def check_place(root: Path, user_data_root: Path | None) -> None:
     remedy = "choose an empty or new folder for the demo"
     place = root.resolve()
     try:
-        entries = {entry.name for entry in place.iterdir()} - {_LOCK} if place.exists() else set()
+        entries = {entry.name for entry in place.iterdir() if not _is_unfinished(entry)} if place.exists() else set()
     except NotADirectoryError:
         raise RequestError(f"{root} is a file", remedy) from None
     except OSError as error:
@@ -207,9 +210,16 @@ def only_writer(paths: DemoRoot) -> Iterator[None]:
 
 def _remove_leftovers(paths: DemoRoot) -> None:
     shutil.rmtree(paths.partial, ignore_errors=True)
-    for folder in (paths.root, paths.data_root / SIDECAR, paths.slices):
-        for file in folder.glob("*.tmp"):
+    for path in (*paths.files(), paths.data_root / SIDECAR / "crops.json"):
+        for file in path.parent.glob(f"{path.name}.*.tmp"):
             file.unlink(missing_ok=True)
+    for file in paths.slices.glob(".*.png.*.tmp"):
+        file.unlink(missing_ok=True)
+
+
+def _is_unfinished(entry: Path) -> bool:
+    """Return whether a file is what a demo that was killed at its very start leaves behind."""
+    return entry.name == _LOCK or (entry.name.startswith(f"{MARKER}.") and entry.suffix == ".tmp")
 
 
 def _is_data_root(folder: Path) -> bool:
