@@ -146,7 +146,7 @@ class Catalog:
 
     def of_class(self, name: str | int, split: Split | None = None) -> tuple[Crop, ...]:
         """Return the crops in which a class itself is annotated (test: scored)."""
-        class_name = self._class_name(name)
+        class_name = self.class_name(name)
         return tuple(c for c in self.crops if class_name in c.classes and split in {None, c.split})
 
     def counts(self, split: Split | None = "train") -> dict[str, dict[str, int]]:
@@ -160,11 +160,12 @@ class Catalog:
 
     def voxel_sizes(self, name: str | int, split: Split | None = "train") -> dict[Vec3, int]:
         """Return how many crops annotate a class at each voxel size (nm), the finest first."""
-        class_name = self._class_name(name)
+        class_name = self.class_name(name)
         sizes = Counter(crop.grid_of(class_name).voxel_size_nm for crop in self.of_class(class_name, split))
         return dict(sorted(sizes.items()))
 
-    def _class_name(self, name: str | int) -> str:
+    def class_name(self, name: str | int) -> str:
+        """Return the one name of a class that is named or numbered; raises as `ClassTable.get`."""
         return str(name) if name in self.vocabulary.other_classes else self.classes.get(name).name
 
     def _check_numbers(self, query: Query, selected: tuple[Crop, ...]) -> None:

@@ -180,8 +180,7 @@ def class_voxel_sizes(catalog: Catalog, name: str | int, split: Split | None = "
         If there is no such class.
     """
     sizes = catalog.voxel_sizes(name, split)
-    known = catalog.classes.named(str(name)) if isinstance(name, str) else catalog.classes.by_id(name)
-    class_name = str(name) if known is None else known.name
+    class_name = catalog.class_name(name)
     bins: dict[int, dict[Vec3, int]] = {}
     for voxel_size_nm, crops in sizes.items():
         bins.setdefault(nominal_nm(voxel_size_nm), {})[voxel_size_nm] = crops
