@@ -67,7 +67,9 @@ def _run(argv: Sequence[str]) -> int:
     if not rest:
         return _open_app(context)
     parser = build_parser(rest)
-    args = parser.parse_args(rest)
+    args, unknown = parser.parse_known_args(rest)
+    if unknown:
+        raise RequestError(f"{args.command}: {unknown[0]!r} is not an option", f"see: cellmap-tui {args.command} --help")
     code: int = args.handler(args, context)
     sys.stdout.flush()
     return code

@@ -80,7 +80,7 @@ def test_voxel_sizes_of_a_class_suggest_a_scale_and_say_why(cellmap):
     [
         (["crops", "mtio"], ["'mtio' at position 1", "did you mean 'mito'?"]),
         (["crops", "mito datset:hela"], ["datset", "did you mean 'dataset'"]),
-        (["crops", "mito voxel<=four"], ["voxel<=four"]),
+        (["crops", "mito voxel<=four"], ["'four' at position 13", "voxel<=4"]),
         (["crops", "--detail", "99999"], ["99999"]),
         (["classes", "mtio"], ["did you mean 'mito'?"]),
         (["clases"], ["did you mean 'classes'?"]),

@@ -98,7 +98,7 @@ def test_an_imported_stack_is_listed_filtered_and_drawn(cellmap, stacks, tmp_pat
     ]
     drawn = cellmap("--data-root", root, "visualize", "mine/1", "-o", tmp_path / "slice.png")
     assert drawn.code == 0
-    assert Image.open(tmp_path / "slice.png").size == (800, 666)
+    assert Image.open(tmp_path / "slice.png").size == (800, 667)
 
 
 def test_underscores_and_triples_of_the_toolbox_work(cellmap, stacks, tmp_path):
