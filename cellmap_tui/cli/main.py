@@ -69,7 +69,8 @@ def _run(argv: Sequence[str]) -> int:
     parser = build_parser(rest)
     args, unknown = parser.parse_known_args(rest)
     if unknown:
-        raise RequestError(f"{args.command}: {unknown[0]!r} is not an option", f"see: cellmap-tui {args.command} --help")
+        name = args.command
+        raise RequestError(f"{name}: {unknown[0]!r} is not an option", f"see: cellmap-tui {name} --help")
     code: int = args.handler(args, context)
     sys.stdout.flush()
     return code
