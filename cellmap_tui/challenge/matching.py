@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.challenge.terms import Word, crop_meets, row_meets
+from cellmap_tui.challenge.terms import Word, classes_meeting, crop_alone_meets, crop_meets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -106,11 +106,11 @@ class Query:
         is_excluded: Callable[[Crop], bool] = never,
     ) -> frozenset[str]:
         """Return the classes of a crop whose annotations meet the filter."""
-        names: Collection[str] = crop.classes
-        for word in sorted(self.words, key=lambda word: word.asks_class):
-            rows = [term for term in word.terms if term.asks_class or (term.asks_grid and crop.class_grids)]
-            whole = any(crop_meets(term, crop, is_local, is_excluded) for term in word.terms if term not in rows)
-            names = [name for name in names if (whole or any(row_meets(t, crop, name) for t in rows)) != word.negated]
+        names = frozenset(crop.classes)
+        for word in self.words:
+            whole = any(crop_alone_meets(term, crop, is_local, is_excluded) for term in word.terms)
+            found = names if whole else frozenset().union(*(classes_meeting(term, crop) for term in word.terms))
+            names = names - found if word.negated else names & found
             if not names:
                 break
-        return frozenset(names)
+        return names

@@ -156,7 +156,7 @@ class _Reader:
 
     def _half_typed(self, word: str) -> Term | None:
         """Look for an unfinished word in every name; one that may become a keyword does not narrow."""
-        names = [*self._names(), *(crop.name for crop in self.vocabulary.crops)]
+        names = {*self.vocabulary.datasets}.union(*{crop.classes for crop in self.vocabulary.crops})
         is_keyword = any(keyword.startswith(word) for keyword in _KEYWORDS)
         if is_keyword and not any(word in name.lower() for name in names):
             return None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ class Term:
         return f"{self.key}{self.operator}{self.value}" if self.value else self.key
 
     @property
-    def asks_class(self) -> bool:
-        """Whether the answer differs between the classes of a crop."""
-        return self.key in {"class", "text"}
-
-    @property
     def asks_grid(self) -> bool:
         """Whether the answer depends on the geometry."""
         return self.key in {"voxel", "shape"}
@@ -66,11 +62,6 @@ class Word:
             return f"{sign}{first.key}{first.operator}{','.join(term.value for term in self.terms)}"
         return sign + ",".join(term.value or term.key for term in self.terms)
 
-    @property
-    def asks_class(self) -> bool:
-        """Whether the answer differs between the classes of a crop."""
-        return any(term.asks_class for term in self.terms)
-
 
 def crop_meets(term: Term, crop: Crop, is_local: Callable[[Crop], bool], is_excluded: Callable[[Crop], bool]) -> bool:
     """Return whether a crop, or any class of it, meets a term."""
@@ -78,7 +69,7 @@ def crop_meets(term: Term, crop: Crop, is_local: Callable[[Crop], bool], is_excl
         case "class":
             return not term.classes.isdisjoint(crop.classes)
         case "text":
-            return _names_crop(term, crop) or any(term.value in name.lower() for name in crop.classes)
+            return _names_crop(term, crop) or bool(_classes_with(term.value, crop.classes))
         case "voxel" | "shape":
             return any(grid_meets(term, grid) for grid in (crop.grid, *(grid for _, grid in crop.class_grids)))
         case "dataset":
@@ -98,13 +89,33 @@ def crop_meets(term: Term, crop: Crop, is_local: Callable[[Crop], bool], is_excl
             return not is_local(crop)
 
 
-def row_meets(term: Term, crop: Crop, class_name: str) -> bool:
-    """Return whether one class of a crop meets a term that asks for a class or a geometry."""
+def crop_alone_meets(
+    term: Term, crop: Crop, is_local: Callable[[Crop], bool], is_excluded: Callable[[Crop], bool]
+) -> bool:
+    """Return whether a crop meets a term whatever the class."""
     if term.key == "class":
-        return class_name in term.classes
+        return False
     if term.key == "text":
-        return term.value in class_name.lower() or _names_crop(term, crop)
-    return grid_meets(term, crop.grid_of(class_name))
+        return _names_crop(term, crop)
+    if term.asks_grid and crop.class_grids:
+        return False
+    return crop_meets(term, crop, is_local, is_excluded)
+
+
+def classes_meeting(term: Term, crop: Crop) -> frozenset[str]:
+    """Return the classes of a crop that meet a term by their own name or geometry."""
+    if term.key == "class":
+        return term.classes
+    if term.key == "text":
+        return _classes_with(term.value, crop.classes)
+    if term.asks_grid and crop.class_grids:
+        return frozenset(name for name in crop.classes if grid_meets(term, crop.grid_of(name)))
+    return frozenset()
+
+
+@lru_cache(maxsize=1024)  # crops share a few class sets, and a half-typed word is asked of all of them
+def _classes_with(part: str, classes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(name for name in classes if part in name.lower())
 
 
 def grid_meets(term: Term, grid: Grid) -> bool:
