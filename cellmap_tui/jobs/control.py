@@ -72,6 +72,45 @@ def discard_requests(run: RunDir) -> None:
         (run.control_path / name).unlink(missing_ok=True)
 
 
+class Inbox:
+    """What has been asked of a job and not been done yet; for the job alone."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self.stop_by: str | None = None
+        """Who asked it to stop first."""
+        self.pause_by: str | None = None
+        """Who asked it to pause; None again when somebody asked it to go on."""
+        self.resume_by: str | None = None
+        """Who asked it to go on last."""
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether there is something to obey."""
+        return self.stop_by is not None or self.pause_by is not None
+
+    def look(self) -> list[tuple[str, str]]:
+        """Take what was asked since the last look; return kind and message of the events that answer it."""
+        answers = [self._take(request) for request in take_requests(self._run)]
+        return [answer for answer in answers if answer is not None]
+
+    def _take(self, request: ControlRequest) -> tuple[str, str] | None:
+        by = request.by
+        if request.action == "stop":
+            is_new = self.stop_by is None
+            self.stop_by = self.stop_by or by
+            return None if is_new else ("note", f"stop asked again by {by}")
+        if request.action == "pause":
+            is_new = self.pause_by is None
+            self.pause_by = self.pause_by or by
+            return ("note", f"pause asked by {by}") if is_new else None
+        if request.action == "resume":
+            was_paused = self.pause_by is not None
+            self.pause_by, self.resume_by = None, by
+            return None if was_paused else ("note", f"resume asked by {by}; the job was not paused")
+        return ("warning", f"{by} asked for {request.action!r}, which this version does not know")
+
+
 def _ask(run: RunDir, action: str, by: str | None) -> None:
     import msgspec
 

@@ -20,13 +20,14 @@ from cellmap_tui.errors import CellmapError, DataError, MissingDataError, Refuse
 from cellmap_tui.jobs.events import FORMAT_VERSION
 from cellmap_tui.jobs.files import clean_text, replace_file
 from cellmap_tui.jobs.lock import RunLock
-from cellmap_tui.jobs.recorder import RunReporter
+from cellmap_tui.jobs.recorder import CLOSED_OUTPUT, RunReporter
 from cellmap_tui.jobs.rundir import read_request
 from cellmap_tui.jobs.state import read_state
 from cellmap_tui.services.registry import COMMANDS, find_command
+from cellmap_tui.services.report import SilentReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
 
@@ -101,40 +102,59 @@ def refuse_if_done(run: RunDir) -> None:
 
 
 class FanOut:
-    """Passes every report to two reporters; only the first can pause or stop, then the second is asked."""
+    """Passes every report to the run directory and to a second reporter; asks both at a checkpoint.
 
-    def __init__(self, first: Reporter, second: Reporter) -> None:
-        self._reporters = (first, second)
+    When the second one's output is closed (a pipe whose reader has gone), it is dropped and the
+    work is asked to stop.
+    """
+
+    def __init__(self, recorder: RunReporter, also: Reporter) -> None:
+        self._recorder = recorder
+        self._also = also
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
         """Tell both."""
-        for reporter in self._reporters:
-            reporter.progress(done, total, unit)
+        self._recorder.progress(done, total, unit)
+        with self._unless_closed():
+            self._also.progress(done, total, unit)
 
     def metric(self, step: int, values: Mapping[str, float], epoch: int | None = None) -> None:
         """Tell both."""
-        for reporter in self._reporters:
-            reporter.metric(step, values, epoch)
+        self._recorder.metric(step, values, epoch)
+        with self._unless_closed():
+            self._also.metric(step, values, epoch)
 
     def note(self, message: str) -> None:
         """Tell both."""
-        for reporter in self._reporters:
-            reporter.note(message)
+        self._recorder.note(message)
+        with self._unless_closed():
+            self._also.note(message)
 
     def warning(self, message: str) -> None:
         """Tell both."""
-        for reporter in self._reporters:
-            reporter.warning(message)
+        self._recorder.warning(message)
+        with self._unless_closed():
+            self._also.warning(message)
 
     def artefact(self, path: Path, kind: str) -> None:
         """Tell both."""
-        for reporter in self._reporters:
-            reporter.artefact(path, kind)
+        self._recorder.artefact(path, kind)
+        with self._unless_closed():
+            self._also.artefact(path, kind)
 
     def checkpoint(self) -> None:
         """Ask both."""
-        for reporter in self._reporters:
-            reporter.checkpoint()
+        self._recorder.checkpoint()
+        with self._unless_closed():
+            self._also.checkpoint()
+
+    @contextlib.contextmanager
+    def _unless_closed(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._also = SilentReporter()
+            self._recorder.request_stop(CLOSED_OUTPUT)
 
 
 class _Signals:
@@ -205,8 +225,6 @@ def _explained(error: BaseException, run: RunDir) -> CellmapError | None:
         return Stopped(
             "stopped at once, without finishing the step", f"go on with `cellmap-tui runs resume {run.run_id}`"
         )
-    if isinstance(error, BrokenPipeError):
-        return Stopped("stopped: nobody reads the output any more")
     if isinstance(error, MemoryError):
         return CellmapError("out of memory", f"close other programs or ask for less at a time, {again}")
     if isinstance(error, OSError) and error.errno in _USERS_OS_ERRORS:

@@ -90,8 +90,8 @@ def find_run(runs_root: Path, ref: str) -> RunDir:
     Parameters
     ----------
     ref
-        A run's name or the beginning of it, its short id at the end or the beginning of that,
-        ``latest``, or the path of a run directory anywhere.
+        A run's name, the beginning of it or of its short id at the end, a part that no other run
+        has, ``latest``, or the path of a run directory anywhere.
 
     Raises
     ------
@@ -107,14 +107,19 @@ def find_run(runs_root: Path, ref: str) -> RunDir:
         )
     if ref == LATEST:
         return _newest(runs)
-    matches = [run for run in runs if run.run_id == ref] or [run for run in runs if _is_meant(run.run_id, ref)]
+    matches = _meant(runs, ref)
     if len(matches) == 1:
         return matches[0]
     raise _not_one(ref, matches, runs)
 
 
-def _is_meant(run_id: str, ref: str) -> bool:
-    return bool(ref) and (run_id.startswith(ref) or run_id.rpartition("-")[2].startswith(ref))
+def _meant(runs: list[RunDir], ref: str) -> list[RunDir]:
+    """Return the runs that `ref` fits best: as a name, as the beginning of a name or short id, as a part."""
+    if not ref:
+        return []
+    exact = [run for run in runs if run.run_id == ref]
+    begun = [run for run in runs if run.run_id.startswith(ref) or run.run_id.rpartition("-")[2].startswith(ref)]
+    return exact or begun or [run for run in runs if ref in run.run_id]
 
 
 def _not_one(ref: str, matches: list[RunDir], runs: Iterable[RunDir]) -> UnknownNameError:

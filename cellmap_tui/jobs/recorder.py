@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 from cellmap_tui.errors import DataError, Stopped
-from cellmap_tui.jobs.control import take_requests
+from cellmap_tui.jobs.control import Inbox
 from cellmap_tui.jobs.events import END_STATES, Event, EventLog
 from cellmap_tui.jobs.files import clean_text
 from cellmap_tui.jobs.metrics import MetricWindows
@@ -30,8 +30,14 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 5.0
 PROGRESS_INTERVAL_S = 0.25
+NEW_PROGRESS_INTERVAL_S = 0.02
+"""The end of a count and the start of another are told sooner, but many short ones do not fill the log."""
 LOOK_INTERVAL_S = 0.2
 """How often ``control/`` is listed, at most; a listing on a network disk costs about a millisecond."""
+
+
+CLOSED_OUTPUT = "closed output"
+"""Who asked for a stop when nobody reads the output of a command any more."""
 
 
 class Clock(Protocol):
@@ -70,9 +76,7 @@ class RunReporter:
         self._progress_kind: tuple[object, object] | None = None
         self._looked_s = float("-inf")
         self._beat_s = float("-inf")
-        self._stop_by: str | None = None
-        self._pause_by: str | None = None
-        self._resume_by: str | None = None
+        self._inbox = Inbox(run)
         self._told_waiting = False
         self._state = _initial_state()
         self._closing = threading.Event()
@@ -87,7 +91,8 @@ class RunReporter:
             kind = (self._progress["total"], unit)
             is_new = kind != self._progress_kind or self._progress["done"] == self._progress["total"]
             self._progress_kind = kind
-            if is_new or self._clock.monotonic() - self._progress_written_s >= PROGRESS_INTERVAL_S:
+            interval_s = NEW_PROGRESS_INTERVAL_S if is_new else PROGRESS_INTERVAL_S
+            if self._clock.monotonic() - self._progress_written_s >= interval_s:
                 self._write_progress()
 
     def metric(self, step: int, values: Mapping[str, float], epoch: int | None = None) -> None:
@@ -112,11 +117,15 @@ class RunReporter:
     def checkpoint(self) -> None:
         """Obey what was asked: wait while paused, raise `Stopped` when stopped."""
         self._look()
-        if self._pause_by is not None and self._stop_by is None:
+        if not self._inbox.has_requests:
+            return
+        if self._inbox.stop_by is None:
             self._wait_while_paused()
-        if self._stop_by is not None:
+        if self._inbox.stop_by is not None:
             self._acknowledge_stop()
-            raise Stopped(f"stopped by {self._stop_by}", f"go on with `cellmap-tui runs resume {self._run.run_id}`")
+            raise Stopped(
+                f"stopped by {self._inbox.stop_by}", f"go on with `cellmap-tui runs resume {self._run.run_id}`"
+            )
 
     # -- what the process around the service says ---------------------------------------------
 
@@ -151,13 +160,13 @@ class RunReporter:
 
     def request_stop(self, by: str) -> None:
         """Ask for a stop at the next checkpoint. Takes no lock: a signal handler may call it."""
-        if self._stop_by is None:
-            self._stop_by = by
+        if self._inbox.stop_by is None:
+            self._inbox.stop_by = by
 
     @property
     def stop_requested_by(self) -> str | None:
         """Who asked for a stop; None when nobody did."""
-        return self._stop_by
+        return self._inbox.stop_by
 
     def flush(self) -> None:
         """Write the figures that are still held back."""
@@ -176,7 +185,7 @@ class RunReporter:
             for fields in self._metrics.due(now_s):
                 self._write("metric", fields)
             self._look()
-            if self._stop_by is not None:
+            if self._inbox.stop_by is not None:
                 self._acknowledge_stop()
             if now_s - self._beat_s >= HEARTBEAT_S:
                 self._log.flush()
@@ -205,8 +214,8 @@ class RunReporter:
         while not self._closing.wait(LOOK_INTERVAL_S):
             try:
                 self.tick()
-            except OSError as error:
-                _tell(f"heartbeat: {error}")
+            except Exception as error:  # noqa: BLE001 - the heartbeat must outlive whatever one beat meets
+                _tell(f"heartbeat: {error!r}")
 
     def _write(self, kind: str, fields: Mapping[str, object]) -> None:
         with self._guard:
@@ -221,7 +230,7 @@ class RunReporter:
             self._listener(event)  # type: ignore[misc]
         except BrokenPipeError:
             self._listener = None
-            self.request_stop("closed output")
+            self.request_stop(CLOSED_OUTPUT)
         except Exception as error:  # noqa: BLE001 - a viewer's failure must not end the work
             self._listener = None
             _tell(f"the viewer of this run failed: {error!r}")
@@ -255,38 +264,28 @@ class RunReporter:
             return
         with self._guard:
             self._looked_s = now_s
-            for request in take_requests(self._run):
-                self._take(request.action, request.by)
-
-    def _take(self, action: str, by: str) -> None:
-        if action == "stop":
-            if self._stop_by is not None:
-                self.note(f"stop asked again by {by}")
-            self.request_stop(by)
-        elif action == "pause":
-            if self._pause_by is None:
-                self.note(f"pause asked by {by}")
-            self._pause_by = self._pause_by or by
-        elif action == "resume":
-            if self._pause_by is None:
-                self.note(f"resume asked by {by}; the job was not paused")
-            self._pause_by, self._resume_by = None, by
-        else:
-            self.warning(f"{by} asked for {action!r}, which this version does not know")
+            for kind, message in self._inbox.look():
+                self._write(kind, {"message": message})
 
     def _acknowledge_stop(self) -> None:
         with self._guard:
             if self._state.state not in {"stopping", *END_STATES}:
-                self.enter_state("stopping", self._stop_by)
+                self.enter_state("stopping", self._inbox.stop_by)
 
     def _wait_while_paused(self) -> None:
+        """Wait until somebody asks to go on; several threads of a service may wait here at once."""
         self.flush()
-        self.enter_state("paused", self._pause_by)
-        while self._pause_by is not None and self._stop_by is None:
+        self._leave_state("running", "paused", self._inbox.pause_by)
+        while self._inbox.pause_by is not None and self._inbox.stop_by is None:
             time.sleep(LOOK_INTERVAL_S)
             self._look()
-        if self._stop_by is None:
-            self.enter_state("running", self._resume_by)
+        if self._inbox.stop_by is None:
+            self._leave_state("paused", "running", self._inbox.resume_by)
+
+    def _leave_state(self, before: str, after: str, by: str | None) -> None:
+        with self._guard:
+            if self._state.state == before:
+                self.enter_state(after, by)
 
     def _queued_s(self) -> float | None:
         try:

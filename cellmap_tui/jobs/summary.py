@@ -199,18 +199,31 @@ def _state_events(run: RunDir) -> list[Event]:
 
 
 def _last_state(events: Sequence[Event]) -> Event | None:
-    """Return the last state told; a result or error is one too, if the job was killed right after writing it."""
-    for event in reversed(events):
+    """Return the last state told, an end with its exit code.
+
+    A result or an error is an end too, if the job was killed right after writing it.
+    """
+    for index in range(len(events) - 1, -1, -1):
+        event = events[index]
         if event.kind == "state" and isinstance(event.fields.get("state"), str):
-            return event
+            before = events[index - 1] if index else event
+            is_end = event.fields["state"] in END_STATES and before.kind in {"result", "error"}
+            return replace(event, fields={**event.fields, "exit_code": _exit_code(before)}) if is_end else event
         if event.kind == "result":
-            return Event("state", event.time_s, {"state": "done", "exit_code": 0})
+            return Event("state", event.time_s, {"state": "done", "exit_code": _exit_code(event)})
         if event.kind == "error":
-            exit_code = event.fields.get("exit_code")
-            return Event(
-                "state", event.time_s, {"state": "stopped" if exit_code == 130 else "failed", **event.fields}
-            )
+            code = _exit_code(event)
+            return Event("state", event.time_s, {"state": "stopped" if code == 130 else "failed", "exit_code": code})
     return None
+
+
+def _exit_code(end: Event) -> int | None:
+    """Return the exit code of a result, which may carry its own, or of an error."""
+    if end.kind == "error":
+        return integer_or_none(end.fields.get("exit_code"))
+    value = end.fields.get("value")
+    code = integer_or_none(value.get("exit_code")) if isinstance(value, dict) else None
+    return code if code is not None else 0
 
 
 def _size(path: Path) -> int:

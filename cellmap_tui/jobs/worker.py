@@ -28,7 +28,8 @@ def main(run_path: str, commands: Mapping[str, Command] = COMMANDS) -> int:
     except CellmapError as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - stderr is log.txt
         return error.exit_code
-    except Exception:  # noqa: BLE001 - recorded with its traceback by `execute`
+    except Exception as error:  # noqa: BLE001 - recorded with its traceback by `execute`
+        print(repr(error), file=sys.stderr, flush=True)  # noqa: T201 - when not even the recording was possible
         return 1
     exit_code = getattr(result, "exit_code", 0)
     return exit_code if isinstance(exit_code, int) else 0

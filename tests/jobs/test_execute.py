@@ -13,13 +13,23 @@ import pytest
 from cellmap_tui.errors import CellmapError, DataError, MissingDataError, RefusedError, RequestError, Stopped
 from cellmap_tui.jobs.control import ask_stop
 from cellmap_tui.jobs.execute import execute
+from cellmap_tui.jobs.launch import launch
 from cellmap_tui.jobs.lock import RunLock, is_locked
 from cellmap_tui.jobs.rundir import RunDir, create_run, read_request
-from cellmap_tui.jobs.runs import requeue
+from cellmap_tui.jobs.runs import pause_run, requeue, resume_run
 from cellmap_tui.jobs.state import read_state
 from cellmap_tui.jobs.summary import summarise
 from cellmap_tui.services.report import SilentReporter
-from tests.jobs.helpers import HERE, all_events, is_locked_elsewhere, queued_count, state_of, states, wait_until
+from tests.jobs.helpers import (
+    HERE,
+    WORKER,
+    all_events,
+    is_locked_elsewhere,
+    queued_count,
+    state_of,
+    states,
+    wait_until,
+)
 from tests.jobs.work import TEST_COMMANDS, CountRequest, CountResult, FailRequest, WaitRequest
 
 
@@ -54,6 +64,28 @@ def test_a_second_reporter_hears_what_the_service_says(runs_root):
 
     execute(queued_count(runs_root, steps=50), Listening(), commands=TEST_COMMANDS)
     assert Listening.heard == list(range(1, 51))
+
+
+def test_a_second_reporter_whose_pipe_is_closed_stops_the_work_in_words(runs_root):
+    class Closed(SilentReporter):
+        def progress(self, done, total, unit):
+            raise BrokenPipeError
+
+    run = queued_count(runs_root, steps=50)
+    with pytest.raises(Stopped, match="closed output"):
+        execute(run, Closed(), commands=TEST_COMMANDS)
+    assert states(run) == ["queued", "running", "stopping", "stopped"]
+
+
+def test_threads_of_a_service_pause_and_go_on_together(runs_root):
+    run = create_run(runs_root, "threads", WaitRequest(runs_root / "go"))
+    launch(run, WORKER)
+    pause_run(run, "ada@lab")
+    wait_until(lambda: state_of(run) == "paused")
+    (runs_root / "go").touch()
+    resume_run(run, "ada@lab")
+    wait_until(lambda: state_of(run) == "done")
+    assert states(run) == ["queued", "running", "paused", "running", "done"]
 
 
 def test_a_users_error_is_told_with_its_remedy_and_no_traceback(runs_root):

@@ -49,11 +49,20 @@ def test_progress_is_written_four_times_a_second_and_the_last_always(run, clock,
     assert told(run, "progress")[-1] == {"done": 99, "total": 200, "unit": "chunks"}
 
 
-def test_the_end_and_a_new_unit_are_written_at_once(run, recorder):
+def test_the_end_and_a_new_unit_are_written_at_once(run, clock, recorder):
     recorder.progress(1, 3, "chunks")
+    clock.pass_time(0.05)
     recorder.progress(3, 3, "chunks")
+    clock.pass_time(0.05)
     recorder.progress(1, 9, "crops")
     assert [(f["done"], f["unit"]) for f in told(run, "progress")] == [(1, "chunks"), (3, "chunks"), (1, "crops")]
+
+
+def test_many_short_counts_do_not_fill_the_log(run, clock, recorder):
+    for _ in range(10_000):
+        recorder.progress(1, 1, "chunks")
+        clock.pass_time(0.0001)
+    assert len(told(run, "progress")) <= 51
 
 
 def test_figures_held_back_are_written_by_the_heartbeat_of_a_busy_service(run, clock, recorder):
@@ -153,7 +162,7 @@ def test_a_request_of_a_newer_version_is_answered_and_the_work_goes_on(run, reco
 
 def test_control_is_not_listed_more_than_five_times_a_second(run, clock, recorder, monkeypatch):
     looks = []
-    monkeypatch.setattr("cellmap_tui.jobs.recorder.take_requests", lambda run: looks.append(run) or [])
+    monkeypatch.setattr("cellmap_tui.jobs.control.take_requests", lambda run: looks.append(run) or [])
     for _ in range(1000):
         recorder.checkpoint()
         clock.pass_time(0.001)

@@ -168,6 +168,14 @@ def test_a_job_killed_while_it_wrote_its_end_has_ended_as_its_log_says(tmp_path,
     assert summarise(run, None, clock).state == state
 
 
+def test_an_end_that_only_the_log_tells_has_its_exit_code(tmp_path):
+    clock = SetClock()
+    error = Event("error", 2e9, {"kind": "stopped", "message": "m", "remedy": "", "exit_code": 130})
+    run = at_work(tmp_path, clock, error, Event("state", 2e9, {"state": "stopped", "by": "SIGTERM"}))
+    summary = summarise(run, None, clock)
+    assert (summary.state, summary.exit_code, summary.by) == ("stopped", 130, "SIGTERM")
+
+
 def test_a_log_delayed_by_a_full_disk_does_not_hide_the_end_in_the_state_file(tmp_path):
     clock = SetClock()
     run = at_work(tmp_path, clock, Event("state", clock.now_s - 50, {"state": "running", "by": None}))

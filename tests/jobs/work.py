@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - read by the request models
 from typing import TYPE_CHECKING
@@ -80,6 +81,12 @@ def wait(request: WaitRequest, report: Reporter) -> CountResult:
     return CountResult(looks)
 
 
+def threads(request: WaitRequest, report: Reporter) -> CountResult:
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: wait(request, report), range(4)))
+    return results[0]
+
+
 def partly(request: CountRequest, report: Reporter) -> CountResult:
     report.warning("1 of 2 crops failed: crop 7")
     return CountResult(1, exit_code=1)
@@ -91,6 +98,7 @@ TEST_COMMANDS = {
         ("count", "CountRequest", "count"),
         ("fail", "FailRequest", "fail"),
         ("wait", "WaitRequest", "wait"),
+        ("threads", "WaitRequest", "threads"),
         ("partly", "CountRequest", "partly"),
     )
 }
