@@ -114,10 +114,10 @@ def import_(request: ImportRequest | None = None, *, report: Reporter | None = N
 
 def doctor() -> DoctorReport:
     """Check the machine and its surroundings."""
+    from cellmap_tui.services.doctor import DoctorRequest
     from cellmap_tui.services.doctor import doctor as check
-    from cellmap_tui.services.doctor import doctor_request
 
-    return check(doctor_request(_settings()), _reporter(None))
+    return check(DoctorRequest.of(_settings()), _reporter(None))
 
 
 def runs(runs_root: Path | None = None) -> tuple[RunSummary, ...]:

@@ -28,11 +28,11 @@ def add(subparsers: Subparsers) -> None:
 
 def run(_args: argparse.Namespace, context: Context) -> int:
     """Run the checks; the exit code is 1 when one found a problem."""
-    from cellmap_tui.services.doctor import doctor, doctor_request
+    from cellmap_tui.services.doctor import DoctorRequest, doctor
     from cellmap_tui.services.models import to_builtins
     from cellmap_tui.services.report import SilentReporter
 
-    report = doctor(doctor_request(context.settings), SilentReporter())
+    report = doctor(DoctorRequest.of(context.settings), SilentReporter())
     if context.json:
         output.write_json(to_builtins(report))
     else:
