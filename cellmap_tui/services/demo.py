@@ -29,8 +29,6 @@ from cellmap_tui.services.demo_units import Sample, units_of
 from cellmap_tui.text import size as size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.services.demo_plan import DatasetPlan
     from cellmap_tui.services.demo_units import Unit
@@ -242,13 +240,9 @@ class _Counter:
         self._done += blocks
         self._report.progress(self._done, self._total, "blocks")
 
-    @property
-    def step(self) -> Callable[[], None]:
-        def count_one() -> None:
-            self.add(1)
-            self._report.checkpoint()
-
-        return count_one
+    def step(self) -> None:
+        self.add(1)
+        self._report.checkpoint()
 
 
 def _disk_usage(folder: Path) -> int:

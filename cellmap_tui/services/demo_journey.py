@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.text import count, number, triple, voxel
+from cellmap_tui.text import triple, voxel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 FILTER = "mito voxel<=8 local split:train"
 """Filter that the journey shows."""
-SHOWN_CROP = "9001"
+INSPECTED_CROP = "9002"
+RESIN_CROP = "9006"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +46,25 @@ def list_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
     return StepOutcome("crops", f"{len(own)} crops of the demo in the catalog; '{FILTER}' finds {names}")
 
 
-def inspect_crop(paths: DemoRoot, report: Reporter) -> StepOutcome:
-    """Read the facts of a crop and of one of its arrays."""
-    from cellmap_tui.challenge.catalog import load_catalog
-    from cellmap_tui.challenge.layout import label_path
-    from cellmap_tui.volumes.inspect import describe_array
+def inspect_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Look into the arrays of an ordinary crop and of the one of empty resin."""
+    from collections import Counter
 
-    crop = load_catalog(data_root=paths.data_root).find(SHOWN_CROP)
-    facts = describe_array(paths.data_root / label_path(crop, "mito"))
+    from cellmap_tui.challenge.catalog import load_catalog
+    from cellmap_tui.services.inspect import inspect_crop
+
+    catalog = load_catalog(data_root=paths.data_root)
+    crop = catalog.find(INSPECTED_CROP)
+    facts = inspect_crop(paths.data_root, crop, catalog)
+    report.checkpoint()
+    badges = Counter(fact.badge for fact in facts.classes)
+    mito = next(fact.words for fact in facts.classes if fact.name == "mito")
+    resin = inspect_crop(paths.data_root, catalog.find(RESIN_CROP), catalog)
     return StepOutcome(
         "inspect",
-        f"{crop.ref}: {triple(crop.grid.shape)} voxels of {voxel(crop.grid.voxel_size_nm)} nm, "
-        f"{len(crop.classes)} classes; mito: {facts.kind}, {count(facts.objects or 0)} objects, "
-        f"{number(round(100 * facts.foreground_share, 1))} % foreground",
+        f"crop {crop.id}, {triple(crop.grid.shape)} voxels of {voxel(crop.grid.voxel_size_nm)} nm: "
+        f"{', '.join(f'{count} {badge}' for badge, count in badges.items())}; mito: {mito}; "
+        f"crop {RESIN_CROP}: {resin.badge or 'not empty'}",
     )
 
 
@@ -81,7 +88,7 @@ def draw_slices(paths: DemoRoot, report: Reporter) -> StepOutcome:
     return StepOutcome("visualize", f"{len(looks)} slices in {paths.slices}")
 
 
-STEPS: tuple[Step, ...] = (list_crops, inspect_crop, draw_slices)
+STEPS: tuple[Step, ...] = (list_crops, inspect_crops, draw_slices)
 """What this version can do, in the order of the journey."""
 
 NOT_AVAILABLE = (

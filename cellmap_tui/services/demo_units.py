@@ -42,7 +42,7 @@ class Sample:
         """What lies where in the dataset."""
         import numpy as np
 
-        from cellmap_tui.services.demo_cell import Amounts, build_scene
+        from cellmap_tui.services.demo_placing import Amounts, build_scene
 
         density = self.plan.density
         amounts = Amounts(

@@ -286,3 +286,54 @@ def test_request_and_result_survive_json(tmp_path: Path) -> None:
     assert from_json(to_json(request), DemoRequest, source="test") == request
     result = demo(request, SilentReporter())
     assert from_json(to_json(result), DemoResult, source="test") == result
+
+
+# -- the journey --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, Listener]:
+    listener = Listener()
+    return demo(wish(tmp_path_factory.mktemp("journey") / "demo", make_only=False), listener), listener
+
+
+def test_the_journey_makes_each_step_that_exists_and_lists_the_rest(journey: tuple[DemoResult, Listener]) -> None:
+    result, listener = journey
+    assert [step.name for step in result.steps] == ["make data", "crops", "inspect", "visualize"]
+    assert {"fetch-data", "train", "evaluate", "pack-results"} <= set(result.not_available)
+    assert not {step.name for step in result.steps} & set(result.not_available)
+    assert all("\n" not in step.outcome for step in result.steps)
+    assert any(note.startswith("crops: ") for note in listener.notes)
+
+
+def test_the_journey_finds_crops_by_filter_and_reads_their_facts(journey: tuple[DemoResult, Listener]) -> None:
+    outcome = {step.name: step.outcome for step in journey[0].steps}
+    assert "13 crops of the demo" in outcome["crops"]
+    assert "9001" in outcome["crops"]
+    assert "9005" not in outcome["crops"], "32 nm labels do not meet voxel<=8"
+    assert "mito: object ids" in outcome["inspect"]
+    assert "crop 9006: resin/empty" in outcome["inspect"]
+
+
+def test_the_journey_draws_slices_with_structure(journey: tuple[DemoResult, Listener]) -> None:
+    import numpy as np
+    from PIL import Image
+
+    pictures = sorted(journey[0].data_root.parent.joinpath("slices").iterdir())
+    assert len(pictures) == 3
+    for path in pictures:
+        rgb = np.asarray(Image.open(path))
+        assert rgb.shape[2] == 3
+        assert min(rgb.shape[:2]) >= 200
+        assert rgb.std() > 10
+    plain, tinted = (np.asarray(Image.open(p)).astype(int) for p in pictures[:2][::-1])
+    assert np.ptp(plain, axis=2).max() == 0
+    assert np.ptp(tinted, axis=2).max() > 40
+
+
+def test_the_whole_journey_can_be_repeated_and_leaves_the_same_files(journey: tuple[DemoResult, Listener]) -> None:
+    root = journey[0].data_root.parent
+    before = tree_hash(root)
+    again = demo(wish(root, make_only=False), SilentReporter())
+    assert [step.name for step in again.steps] == [step.name for step in journey[0].steps]
+    assert tree_hash(root) == before
