@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cellmap_tui.app.app import CellmapApp
 
 
-_NOT_LISTED = ("move.", "pane.", "app.commands", "do.close")
+_NOT_LISTED = ("move.", "pane.", "app.commands", "do.close", "do.open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Entry:
     """Does it, after the palette has closed."""
     preview: Callable[[], object] | None = None
     """Shows it while it is highlighted."""
+    label: str = ""
+    """The same in a word; searched too."""
 
 
 def entries(app: CellmapApp, screen: Screen[object]) -> list[Entry]:
@@ -61,7 +63,7 @@ def _actions(app: CellmapApp, screen: Screen[object]) -> Iterator[Entry]:
             continue
         seen.add((binding.action, title))
         run = partial(app.call_later, app.run_action, binding.action, active.node)
-        yield Entry(title.rstrip("."), display(key, ascii_only=ascii_only()), run)
+        yield Entry(title.rstrip("."), display(key, ascii_only=ascii_only()), run, label=binding.description)
 
 
 def _runs(app: CellmapApp) -> Iterator[Entry]:
@@ -89,7 +91,7 @@ def ranked(found: Sequence[Entry], query: str) -> list[Entry]:
     if not query.strip():
         return list(found)
     matcher = Matcher(query.strip())
-    scored = [(matcher.match(entry.title), index, entry) for index, entry in enumerate(found)]
+    scored = [(matcher.match(f"{entry.title} {entry.label}"), index, entry) for index, entry in enumerate(found)]
     return [entry for score, _index, entry in sorted(scored, key=lambda item: (-item[0], item[1])) if score > 0]
 
 
@@ -182,4 +184,4 @@ class Palette(BaseModal[Entry]):
 
 def _line(entry: Entry) -> Content:
     note = f"  {entry.note}" if entry.note else ""
-    return Content.assemble(entry.title, (note, "$text-muted"))
+    return Content.assemble(entry.title, (note, "$foreground-muted"))

@@ -33,13 +33,13 @@ def run_details(run: RunSummary, *, short: bool) -> Content:
     lines = [_state_line(run)]
     said = _said(run)
     if short:
-        lines.append(Content.styled(said, "$text-muted") if said else Content(text.printable(str(run.path))))
+        lines.append(Content.styled(said, "$foreground-muted") if said else Content(text.printable(str(run.path))))
         return Content("\n").join(lines)
     lines += [_row(name, value) for name, value in _rows(run) if value]
     if said:
         lines += [Content(""), Content(said)]
     if run.remedy:
-        lines.append(Content.styled(text.printable(run.remedy), "$text-muted"))
+        lines.append(Content.styled(text.printable(run.remedy), "$foreground-muted"))
     for problem in (run.problem, NEWER if run.is_newer else None):
         if problem:
             lines += [Content(""), Content.styled(text.printable(problem), "$warning")]
@@ -51,7 +51,7 @@ NEWER = "written by a newer version; what this one understands is shown"
 
 def _state_line(run: RunSummary) -> Content:
     state = (state_words(run), f"bold {colour(run.state)}")
-    why = (f"  {text.printable(reason)}" if (reason := _reason(run)) else "", "$text-muted")
+    why = (f"  {text.printable(reason)}" if (reason := _reason(run)) else "", "$foreground-muted")
     if share(run) is None or not run.is_live:
         return Content.assemble(state, why)
     parts = [progress_words(run), amount_words(run), rate_words(run), f"{eta_words(run)} left"]
@@ -88,7 +88,7 @@ def _rows(run: RunSummary) -> list[tuple[str, str]]:
 
 
 def _row(name: str, value: str) -> Content:
-    return Content.assemble((f"{name:<{_NAME_WIDTH}} ", "$text-muted"), text.printable(value))
+    return Content.assemble((f"{name:<{_NAME_WIDTH}} ", "$foreground-muted"), text.printable(value))
 
 
 def _said(run: RunSummary) -> str:

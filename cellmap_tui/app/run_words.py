@@ -15,6 +15,11 @@ BYTES = "bytes"
 """Unit whose amounts are shown as sizes."""
 
 
+def now() -> float:
+    """Return the time that ages are told against, Unix seconds."""
+    return time.time()
+
+
 def state_words(run: RunSummary) -> str:
     """Return sign and state: ``● running``."""
     return f"{sign(run.state)} {text.printable(run.state)}"
@@ -28,11 +33,13 @@ def share(run: RunSummary) -> float | None:
 
 
 def progress_words(run: RunSummary) -> str:
-    """Return ``45 %``, or the amount done where the total is not known, or ``-``."""
+    """Return ``45 %``, or the figure alone where the total is not known, or ``-``."""
     done = share(run)
     if done is not None:
         return f"{100 * done:.0f} %"
-    return "-" if run.done is None else _amount(run.done, run.unit)
+    if run.done is None:
+        return "-"
+    return text.size(run.done) if run.unit == BYTES else _figure(run.done)
 
 
 def amount_words(run: RunSummary) -> str:
@@ -67,7 +74,7 @@ def age_words(run: RunSummary, now_s: float | None = None) -> str:
         return "-"
     end_s = run.ended_s
     if end_s is None:
-        end_s = now_s if now_s is not None else time.time()
+        end_s = now() if now_s is None else now_s
     return text.duration(end_s - run.started_s)
 
 
@@ -77,7 +84,7 @@ def clock_words(time_s: float | None, now_s: float | None = None) -> str:
         return "-"
     try:
         then = time.localtime(time_s)
-        today = time.localtime(now_s)
+        today = time.localtime(now() if now_s is None else now_s)
     except (OverflowError, ValueError, OSError):
         return "?"
     if then[:3] == today[:3]:

@@ -44,19 +44,19 @@ COLOURS = {
     "quiet": "$warning",
     "lost": "$error",
     "paused": "$warning",
-    "stopped": "$text-muted",
+    "stopped": "$foreground-muted",
     "done": "$success",
     "failed": "$error",
-    "queued": "$text-muted",
+    "queued": "$foreground-muted",
     "full": "$success",
     "partial": "$warning",
-    "remote": "$text-muted",
+    "remote": "$foreground-muted",
     "marked": "$accent",
     "excluded": "$error",
     "ok": "$success",
     "warning": "$warning",
     "error": "$error",
-    "unknown": "$text-muted",
+    "unknown": "$foreground-muted",
 }
 """Name of a state to the theme variable that its sign is drawn in."""
 

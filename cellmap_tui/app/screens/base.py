@@ -16,6 +16,7 @@ from cellmap_tui.app.run_words import progress_words
 from cellmap_tui.app.widgets.error_view import describe
 from cellmap_tui.app.widgets.header import Header, status_words
 from cellmap_tui.app.widgets.key_bar import KeyBar
+from cellmap_tui.app.widgets.pane import Pane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,8 @@ class BaseScreen(Screen[None]):
 
     MODE: ClassVar[str] = ""
     """Name of the mode, as in the header."""
+    FAILURES: ClassVar[Mapping[str, str]] = {}
+    """Group of a worker to the selector of the pane that shows its failure; others are told in a toast."""
 
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
     ALLOW_IN_MAXIMIZED_VIEW = "Header, KeyBar, TooSmall"
@@ -108,8 +111,12 @@ class BaseScreen(Screen[None]):
         self.cellmap.action_go(event.mode)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Tell of a failed worker in a toast; panes show theirs in place of their content."""
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
+        """Show the failure of a worker in its pane, or tell of it in a toast."""
+        if event.state is not WorkerState.ERROR or event.worker.error is None:
+            return
+        if event.worker.group in self.FAILURES:
+            self.query_one(self.FAILURES[event.worker.group], Pane).show_error(event.worker.error)
+        else:
             self.tell_error(event.worker.error)
 
     def tell_error(self, error: BaseException) -> None:

@@ -19,6 +19,7 @@ from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from textual.app import ComposeResult
@@ -37,6 +38,7 @@ class DoctorScreen(BaseScreen):
     MODE = "doctor"
     AUTO_FOCUS = "VirtualTable"
     CSS_PATH = "doctor.tcss"
+    FAILURES: ClassVar[Mapping[str, str]] = {"doctor": "Pane"}
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.reload", "check", "check again", help="Run all checks again."),
         bind("do.export", "export", help="Write the report as JSON beside the settings."),
@@ -92,6 +94,10 @@ class DoctorScreen(BaseScreen):
     def action_back(self) -> None:
         """Go back to the screen before."""
         self.cellmap.go_back()
+
+    @on(Pane.RetryAsked)
+    def _retry(self) -> None:
+        self.action_check()
 
     @work(thread=True, exclusive=True, group="doctor", exit_on_error=False)
     def _check(self) -> None:

@@ -36,6 +36,8 @@ class HelpRow:
     """The keys, as they are written on screen."""
     text: str
     """What they do."""
+    label: str = ""
+    """The same in a word, as in the key bar; searched too."""
 
 
 def help_rows(screen: Screen[object]) -> list[HelpRow]:
@@ -43,13 +45,16 @@ def help_rows(screen: Screen[object]) -> list[HelpRow]:
 
     Keys that cannot be used now are left out, as the footer does.
     """
-    grouped: dict[tuple[str, str, str], list[str]] = {}
+    grouped: dict[tuple[str, str, str, str], list[str]] = {}
     for key, active in screen.active_bindings.items():
         text = _text(active.binding)
         if text:
             shown = display(key, ascii_only=ascii_only())
-            grouped.setdefault((_section(active.node), active.binding.action, text), []).append(shown)
-    rows = [HelpRow(section, " ".join(keys), text) for (section, _action, text), keys in grouped.items()]
+            entry = (_section(active.node), active.binding.action, text, active.binding.description)
+            grouped.setdefault(entry, []).append(shown)
+    rows = [
+        HelpRow(section, " ".join(keys), text, label) for (section, _action, text, label), keys in grouped.items()
+    ]
     order = list(dict.fromkeys(row.section for row in rows))
     return sorted(rows, key=lambda row: order.index(row.section))
 
@@ -68,13 +73,13 @@ def _text(binding: Binding) -> str:
 def matching(rows: Iterable[HelpRow], query: str) -> list[HelpRow]:
     """Return the rows that hold every word of a query, in their keys or their text."""
     words = query.lower().split()
-    return [row for row in rows if all(word in f"{row.keys} {row.text}".lower() for word in words)]
+    return [row for row in rows if all(word in f"{row.keys} {row.label} {row.text}".lower() for word in words)]
 
 
 def rows_content(rows: Sequence[HelpRow]) -> Content:
     """Return the rows under the names of their sections."""
     if not rows:
-        return Content.styled("No key does this here.", "$text-muted")
+        return Content.styled("No key does this here.", "$foreground-muted")
     parts: list[tuple[str, str]] = []
     section = ""
     for row in rows:

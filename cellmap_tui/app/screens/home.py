@@ -25,6 +25,7 @@ from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.errors import CellmapError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from textual.app import ComposeResult
@@ -44,6 +45,7 @@ class HomeScreen(RunScreen):
     MODE = "home"
     AUTO_FOCUS = "#steps"
     CSS_PATH = "home.tcss"
+    FAILURES: ClassVar[Mapping[str, str]] = {"home.survey": "#here"}
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.new", "step('demo')", "make demo", help="Make the demo data, as a job of its own."),
         bind("home.demo_data", "step('demo_data')"),
@@ -288,7 +290,8 @@ def _here_lines(local: LocalData | None, data_root: Path, origins: dict[str, str
         rows.append(("local", held if local.datasets else "nothing yet"))
         rows.append(("disk free", "-" if local.free_bytes is None else text.size(local.free_bytes)))
     lines = [
-        Content.assemble((f"{name:<{_NAME_WIDTH}}", "$text-muted"), text.printable(value)) for name, value in rows
+        Content.assemble((f"{name:<{_NAME_WIDTH}}", "$foreground-muted"), text.printable(value))
+        for name, value in rows
     ]
     for note in local.notes if local is not None else ():
         lines.append(Content.assemble((f"{sign('warning')} ", "$warning"), text.printable(note)))
@@ -297,7 +300,7 @@ def _here_lines(local: LocalData | None, data_root: Path, origins: dict[str, str
 
 def _step_line(step: NextStep) -> Content:
     key = (f"{step.key or ' '}  ", "bold $footer-key-foreground")
-    return Content.assemble(key, f"{step.title:<{_TITLE_WIDTH}} ", (step.note, "$text-muted"))
+    return Content.assemble(key, f"{step.title:<{_TITLE_WIDTH}} ", (step.note, "$foreground-muted"))
 
 
 def _run_line(run: RunSummary) -> Content:
@@ -308,7 +311,7 @@ def _run_line(run: RunSummary) -> Content:
         return Content.assemble(state, command, "  ".join(part for part in progress if not part.startswith("-")))
     when = clock_words(run.ended_s or run.started_s or run.created_s)
     took = f"  took {age_words(run)}" if run.started_s is not None and run.ended_s is not None else ""
-    return Content.assemble(state, command, (f"{when}{took}", "$text-muted"))
+    return Content.assemble(state, command, (f"{when}{took}", "$foreground-muted"))
 
 
 def _show_options(choices: Choices, before: list[Content], lines: list[Content]) -> None:

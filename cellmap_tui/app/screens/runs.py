@@ -45,12 +45,12 @@ EMPTY = "No runs yet: 0 goes home, and n there makes the demo data as a first ru
 
 def _columns() -> list[Column[RunSummary]]:
     return [
-        Column("state", "state", 11, run_words.state_words, sort_key=lambda run: run.state, look=_look),
+        Column("state", "state", 12, run_words.state_words, sort_key=lambda run: run.state, look=_look),
         Column("command", "command", 8, lambda run: run.command, max_width=16, sort_key=lambda run: run.command),
-        Column("progress", "done", 6, run_words.progress_words, align="right"),
-        Column("rate", "rate", 12, run_words.rate_words, align="right", priority=4, max_width=18),
-        Column("eta", "left", 12, run_words.eta_words, align="right", priority=3),
-        Column("started", "started", 16, _started, priority=2, sort_key=lambda run: run.started_s or 0.0),
+        Column("progress", "done", 6, run_words.progress_words, align="right", max_width=12),
+        Column("rate", "rate", 12, run_words.rate_words, align="right", priority=3, max_width=18),
+        Column("eta", "left", 12, run_words.eta_words, align="right", priority=2),
+        Column("started", "started", 16, _started, priority=4, sort_key=lambda run: run.started_s or 0.0),
         Column("took", "took", 12, run_words.age_words, align="right", priority=1),
         Column("id", "run", 20, lambda run: run.run_id, priority=5, max_width=40, sort_key=lambda run: run.run_id),
     ]
@@ -158,7 +158,8 @@ class RunsScreen(RunScreen):
             self._painted = painted
             self.table.set_rows(runs)
         live = len(self.cellmap.live_runs)
-        self.query_one("#list", Pane).set_title("runs", f"{len(runs)} runs, {live} going on" if runs else "")
+        note = f"{len(runs)} run{'' if len(runs) == 1 else 's'}, {live} going on" if runs else ""
+        self.query_one("#list", Pane).set_title("runs", note)
         self._go_to_wanted()
         self._show_chosen(self.table.highlighted)
 

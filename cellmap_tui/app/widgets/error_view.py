@@ -44,7 +44,7 @@ class ErrorView(Static, can_focus=True):
         message, remedy = describe(error)
         parts: list[Content | tuple[str, str]] = [(f"{sign('error')} ", "bold $error"), Content(message)]
         if remedy:
-            parts += [("\n\n", ""), (remedy, "$text-muted")]
+            parts += [("\n\n", ""), (remedy, "$foreground-muted")]
         parts += [("\n\n", ""), ("r", "bold $accent"), (" to try again", "")]
         super().__init__(Content.assemble(*parts), markup=False)
 

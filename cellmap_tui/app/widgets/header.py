@@ -106,7 +106,7 @@ class Header(Widget):
         parts: list[tuple[str, str]] = [(brand, "bold $primary")]
         column = len(brand)
         for tab, label in tabs:
-            parts.append((label, "bold reverse" if tab.mode == self.active else "$text-muted"))
+            parts.append((label, "bold reverse" if tab.mode == self.active else "$foreground-muted"))
             self._places.append((column, column + len(label), tab.mode))
             column += len(label)
         gap = width - column - len(status) - 1

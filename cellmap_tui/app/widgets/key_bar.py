@@ -40,7 +40,7 @@ def app_keys(screen: Screen[object], width: int) -> list[tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for key, active in screen.active_bindings.items():
         key_id = active.binding.id or ""
-        shown = display(key, ascii_only=ascii_only())
+        shown = active.binding.key_display or display(key, ascii_only=ascii_only())
         if key_id in wanted and len(shown) < len(found.get(key_id, (shown + " ", ""))[0]):
             found[key_id] = (shown, KEYS[key_id].label)
     return [found[key_id] for key_id in wanted if key_id in found]

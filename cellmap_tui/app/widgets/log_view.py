@@ -11,6 +11,7 @@ from textual.strip import Strip
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.run_words import clock_words
+from cellmap_tui.text import cut_middle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         width = max(len(line.text) for line in lines) + self._time_width + 2
         self.virtual_size = Size(max(self.virtual_size.width, width), len(self._lines))
         if follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.scroll_to(y=len(self._lines), animate=False, immediate=True, force=True)
         self.refresh()
 
     def action_move(self, lines: int) -> None:
@@ -120,11 +121,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_top(self) -> None:
         """Go to the first line."""
-        self.scroll_home(animate=False)
+        self.scroll_to(x=0, y=0, animate=False, force=True)
 
     def action_bottom(self) -> None:
         """Go to the last line and follow it."""
-        self.scroll_end(animate=False)
+        self.scroll_to(y=len(self._lines), animate=False)
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the screen."""
@@ -137,7 +138,10 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             return Strip.blank(width, self.rich_style)
         shown = self._lines[y + line]
         look = self._look(_LOOKS[shown.kind]) if shown.kind in _LOOKS else self.rich_style
-        segments = [Segment(shown.text[column:], look)]
+        room = width - (self._time_width + 2 if shown.time_s is not None else 0)
+        # The end of a path says more than its middle.
+        words = cut_middle(shown.text, room) if shown.kind == "artefact" and not column else shown.text[column:]
+        segments = [Segment(words, look)]
         if shown.time_s is not None:
             segments.insert(0, Segment(f"{_time(shown):<{self._time_width}}  ", self._look("time")))
         return Strip(segments).crop_extend(0, width, self.rich_style)
