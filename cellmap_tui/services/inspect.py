@@ -133,8 +133,9 @@ def inspect_crop(
 def _class_facts(path: Path, name: str, report: Reporter, max_voxels: int, notes: list[str]) -> ClassFacts:
     # numpy and zarr, 0.3 s
     from cellmap_tui.volumes.inspect import describe_array
+    from cellmap_tui.volumes.metadata import is_there
 
-    if not path.exists():
+    if not is_there(path):
         return ClassFacts(name, "not on disk", None, "not on disk")
     try:
         facts = describe_array(path, max_voxels=max_voxels, checkpoint=report.checkpoint)
@@ -150,8 +151,9 @@ def _class_facts(path: Path, name: str, report: Reporter, max_voxels: int, notes
 
 def _all_ids(path: Path, catalog: Catalog, report: Reporter, max_voxels: int, notes: list[str]) -> ArrayFacts | None:
     from cellmap_tui.volumes.inspect import describe_array
+    from cellmap_tui.volumes.metadata import is_there
 
-    if not path.exists():
+    if not is_there(path):
         return None
     known = {info.id for info in catalog.classes}
     try:
@@ -182,12 +184,13 @@ def _warnings(flagged: tuple[int, ...], classes: list[ClassFacts]) -> list[str]:
 
 
 def _em_levels(data_root: Path, crop: Crop, notes: list[str]) -> tuple[LevelFacts, ...]:
-    from cellmap_tui.volumes.arrays import chunk_file, chunks_of
+    from cellmap_tui.volumes.arrays import chunks_of, has_chunk
     from cellmap_tui.volumes.geometry import covering_range
+    from cellmap_tui.volumes.metadata import is_there
     from cellmap_tui.volumes.ngff import open_volume
 
     path = data_root / crop_em_path(crop)
-    if not path.exists():
+    if not is_there(path):
         return ()
     try:
         volume = open_volume(path)
@@ -198,7 +201,7 @@ def _em_levels(data_root: Path, crop: Crop, notes: list[str]) -> tuple[LevelFact
     for level in volume.levels:
         box = covering_range(level.grid, crop.grid.lower_nm, crop.grid.upper_nm)
         numbers = list(chunks_of(box, level.chunks))
-        present = sum(chunk_file(level, number).exists() for number in numbers)
+        present = sum(has_chunk(level, number) for number in numbers)
         grid = level.grid
         levels.append(
             LevelFacts(level.name, grid.voxel_size_nm, grid.shape, grid.is_anisotropic, len(numbers), present)

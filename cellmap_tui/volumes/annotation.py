@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.volumes.metadata import read_json
+from cellmap_tui.volumes.metadata import is_there, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def read_annotation(volume: Multiscale) -> Annotation:
 
 
 def _annotation(file: Path) -> Annotation | None:
-    if not file.exists():
+    if not is_there(file):
         return None
     attributes = read_json(file).value
     own = _within(attributes, "cellmap_tui")

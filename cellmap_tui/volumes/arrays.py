@@ -16,6 +16,7 @@ from numcodecs import Blosc
 from cellmap_tui.errors import DataError
 from cellmap_tui.text import printable
 from cellmap_tui.volumes.geometry import Box
+from cellmap_tui.volumes.metadata import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,6 +114,11 @@ def read_inside(level: Level, array: zarr.Array[Any], box: Box) -> Voxels:
 def chunk_file(level: Level, chunk: Shape3) -> Path:
     """Return the file of a chunk, given its number on each axis."""
     return level.path / level.separator.join(str(i) for i in chunk)
+
+
+def has_chunk(level: Level, chunk: Shape3) -> bool:
+    """Return whether the file of a chunk is on disk; if not, the chunk is all fill value."""
+    return is_there(chunk_file(level, chunk))
 
 
 def chunks_of(box: Box, chunks: Shape3) -> Iterator[Shape3]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellmap_tui.volumes.arrays import Voxels, chunk_box, chunk_file, chunks_of, open_level, read_inside
+from cellmap_tui.volumes.arrays import Voxels, chunk_box, chunks_of, has_chunk, open_level, read_inside
 from cellmap_tui.volumes.geometry import Box
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ChunkCache:
         chunk = self._chunks.get(key)
         if chunk is not None:
             self._chunks.move_to_end(key)
-        elif not chunk_file(level, number).exists():
+        elif not has_chunk(level, number):
             chunk = np.asarray(level.fill_value).astype(level.dtype)
             self._keep(key, chunk)
         return chunk

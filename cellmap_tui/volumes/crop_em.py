@@ -11,8 +11,9 @@ import numpy as np
 from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.challenge.layout import crop_em_path
 from cellmap_tui.errors import MissingDataError
-from cellmap_tui.volumes.arrays import chunk_file
+from cellmap_tui.volumes.arrays import has_chunk
 from cellmap_tui.volumes.geometry import covering_range
+from cellmap_tui.volumes.metadata import is_there
 from cellmap_tui.volumes.ngff import Multiscale, open_volume
 from cellmap_tui.volumes.read import read_region
 from cellmap_tui.volumes.slices import percentile_window
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.volumes.arrays import Voxels
     from cellmap_tui.volumes.cache import ChunkCache
-    from cellmap_tui.volumes.ngff import Level
+    from cellmap_tui.volumes.metadata import is_there
+from cellmap_tui.volumes.ngff import Level
     from cellmap_tui.volumes.pixels import Pixels
 
 _WINDOW_SAMPLES = 48
@@ -74,7 +76,7 @@ def read_em(data_root: Path, crop: Crop, pixels: Pixels, cache: ChunkCache) -> E
 
 def _open(data_root: Path, crop: Crop) -> Multiscale:
     path = data_root / crop_em_path(crop)
-    if not path.exists():
+    if not is_there(path):
         raise MissingDataError(
             f"the EM of {crop.ref} is not on disk: {path}", "fetch the crop, or look at a local one"
         )
@@ -99,7 +101,7 @@ def _has_chunk(level: Level, window: Grid) -> bool:
     numbers = {
         (z // level.chunks[0], y // level.chunks[1], x // level.chunks[2]) for z, y, x in itertools.product(*spread)
     }
-    return any(chunk_file(level, number).exists() for number in numbers)
+    return any(has_chunk(level, number) for number in numbers)
 
 
 def _window(volume: Multiscale, crop: Grid, cache: ChunkCache) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from cellmap_tui.volumes.annotation import read_annotation
 from cellmap_tui.volumes.cache import ChunkCache
 from cellmap_tui.volumes.colours import RGB, class_colour
 from cellmap_tui.volumes.geometry import whole
+from cellmap_tui.volumes.metadata import is_there
 from cellmap_tui.volumes.ngff import open_volume
 from cellmap_tui.volumes.read import read_region
 from cellmap_tui.volumes.slices import Layer
@@ -176,8 +177,8 @@ class Labels:
 
     def _default_classes(self) -> list[str]:
         """Return what is drawn when nothing is named: groups below their members, or all ids at once."""
-        local = [name for name in self._crop.classes if self._path(name).exists()]
-        if len(local) > _FEW_CLASSES and self._path(ALL_IDS).exists():
+        local = [name for name in self._crop.classes if is_there(self._path(name))]
+        if len(local) > _FEW_CLASSES and is_there(self._path(ALL_IDS)):
             return [ALL_IDS]
         return sorted(local, key=self._members, reverse=True)
 
@@ -191,7 +192,7 @@ class Labels:
     def _add(
         self, plane: _Plane, name: str, wanted: LabelChoice, pixels: Pixels, voxel: Shape3, *, is_alone: bool
     ) -> None:
-        if name != ALL_IDS and name not in self._crop.classes and not self._path(name).exists():
+        if name != ALL_IDS and name not in self._crop.classes and not is_there(self._path(name)):
             plane.legend.append(LegendEntry(name, self._id(name), self._colour(name, wanted), "unknown", None))
             return
         opened = self._opened(name)
@@ -246,7 +247,7 @@ class Labels:
     def _opened(self, name: str) -> _ClassVolume:
         if name not in self._volumes:
             path = self._path(name)
-            if not path.exists():
+            if not is_there(path):
                 where = self._data_root / crop_path(self._crop)
                 raise MissingDataError(
                     f"the labels of {name} in {self._crop.ref} are not on disk: {where}",

@@ -6,6 +6,7 @@ volume too large to be looked through is described from a coarser level, and the
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,15 +16,13 @@ import numpy as np
 from cellmap_tui import text
 from cellmap_tui.errors import DataError
 from cellmap_tui.volumes.annotation import read_annotation
-from cellmap_tui.volumes.arrays import chunk_box, chunk_file, chunks_of, open_level, read_inside
-from cellmap_tui.volumes.geometry import Box, whole
+from cellmap_tui.volumes.arrays import chunk_box, chunks_of, has_chunk, open_level, read_inside
+from cellmap_tui.volumes.geometry import Box, covering_range, sub_grid, whole
 from cellmap_tui.volumes.ngff import open_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
-
-    import zarr
 
     from cellmap_tui.challenge.grid import Shape3, Vec3
     from cellmap_tui.volumes.ngff import Level, Multiscale
@@ -61,7 +60,9 @@ class ArrayFacts:
     distinct_ids: int
     """Number of different values that are not background."""
     objects: int | None
-    """Objects: different ids, or connected parts of a mask; None: not counted, too large or no objects."""
+    """Objects: different ids, or connected parts of a mask; None: class ids, or too large to count."""
+    objects_level: str
+    """The level that objects were counted in; a coarser one where the mask is too large: then it is about."""
     foreground_share: float
     """Share of the known voxels that is not background, 0 to 1."""
     unknown_share: float
@@ -69,7 +70,7 @@ class ArrayFacts:
     unknown_ids: tuple[int, ...]
     """Values of an array of class ids that the class table does not know."""
     median_object_voxels: int | None
-    """Size of the middle one of the objects, in voxels of the level looked at."""
+    """Size of the middle one of the objects, in voxels of the finest level."""
     level: str
     """The level that was looked at."""
     is_estimate: bool
@@ -91,7 +92,8 @@ class ArrayFacts:
         else:
             yield f"{self.distinct_ids} class ids {self.min_id}-{self.max_id} · {share}"
         if self.objects:
-            yield f"{text.count(self.objects)} {'object' if self.objects == 1 else 'objects'}"
+            about = "about " if self.objects_level != self.level else ""
+            yield f"{about}{text.count(self.objects)} {'object' if self.objects == 1 else 'objects'}"
         if self.unknown_share:
             yield f"{text.number(float(f'{100 * self.unknown_share:.3g}'))} % unknown"
         if self.unknown_ids:
@@ -141,7 +143,7 @@ def describe_array(
     unknown = counts.pop(annotation.unknown_value, 0) if annotation.unknown_value is not None else 0
     kind = _kind(counts, is_ids=known_ids is not None, is_instance=annotation.is_instance)
     known_voxels = level.grid.voxels - unknown
-    objects, median = _objects(level, counts, box, kind, annotation.unknown_value)
+    found = _objects(volume, level, counts, box, kind, annotation.unknown_value)
     return ArrayFacts(
         path=path,
         kind=kind,
@@ -151,11 +153,12 @@ def describe_array(
         min_id=min(counts, default=None),
         max_id=max(counts, default=None),
         distinct_ids=len(counts),
-        objects=objects,
+        objects=found.count,
+        objects_level=found.level,
         foreground_share=sum(counts.values()) / known_voxels if known_voxels else 0.0,
         unknown_share=unknown / level.grid.voxels,
         unknown_ids=tuple(sorted(set(counts) - set(known_ids))) if known_ids is not None else (),
-        median_object_voxels=median,
+        median_object_voxels=found.median_voxels,
         level=level.name,
         is_estimate=level is not volume.finest,
     )
@@ -180,7 +183,7 @@ def _affordable(volume: Multiscale, max_voxels: int) -> Level:
 
 
 def _chunks_on_disk(level: Level) -> Iterator[Shape3]:
-    return (number for number in chunks_of(whole(level.grid), level.chunks) if chunk_file(level, number).exists())
+    return (number for number in chunks_of(whole(level.grid), level.chunks) if has_chunk(level, number))
 
 
 def _counted(level: Level, checkpoint: Callable[[], None]) -> tuple[Counter[int], Box]:
@@ -235,30 +238,48 @@ def _kind(counts: Counter[int], *, is_ids: bool, is_instance: bool | None) -> Ar
     return "binary" if is_mask and not is_instance else "instance"
 
 
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    count: int | None
+    median_voxels: int | None
+    level: str
+
+
 def _objects(
-    level: Level, counts: Counter[int], box: Box, kind: ArrayKind, unknown_value: int | None
-) -> tuple[int | None, int | None]:
-    """Return the number of objects and the size of the middle one."""
-    if kind == "empty":
-        return 0, None
-    if kind == "ids" or (kind == "binary" and box.voxels > COMPONENT_VOXELS):
-        return None, None
+    volume: Multiscale, level: Level, counts: Counter[int], box: Box, kind: ArrayKind, unknown_value: int | None
+) -> _Objects:
+    if kind in ("empty", "ids"):
+        return _Objects(0 if kind == "empty" else None, None, level.name)
     if kind == "instance":
-        return len(counts), int(np.median(list(counts.values())))
-    sizes = _component_sizes(level, open_level(level), box, unknown_value)
-    return len(sizes), int(np.median(sizes))
+        return _Objects(len(counts), _median(list(counts.values()), level, volume), level.name)
+    inside = sub_grid(level.grid, box)
+    for coarser in volume.levels[volume.levels.index(level) :]:
+        part = covering_range(coarser.grid, inside.lower_nm, inside.upper_nm)
+        if part.voxels <= COMPONENT_VOXELS:
+            sizes = _component_sizes(coarser, part, unknown_value)
+            return _Objects(len(sizes), _median(sizes, coarser, volume), coarser.name)
+    return _Objects(None, None, level.name)
 
 
-def _component_sizes(
-    level: Level, array: zarr.Array[Any], box: Box, unknown_value: int | None
-) -> np.ndarray[Any, np.dtype[Any]]:
+def _median(sizes: list[int], level: Level, volume: Multiscale) -> int | None:
+    """Return the middle one of sizes in voxels of `level`, in voxels of the finest."""
+    if not sizes:
+        return None
+    ratio = math.prod(level.grid.voxel_size_nm) / math.prod(volume.finest.grid.voxel_size_nm)
+    return round(float(np.median(sizes)) * ratio)
+
+
+def _component_sizes(level: Level, box: Box, unknown_value: int | None) -> list[int]:
     # scipy costs 0.2 s at the first use
     from scipy import ndimage
 
-    block = read_inside(level, array, box)
+    block = read_inside(level, open_level(level), box)
     mask = block != 0
     if unknown_value is not None:
         mask &= block != unknown_value
     # 26 neighbours: parts that touch by a corner are one object, as the challenge counts them
-    parts, _ = ndimage.label(mask, np.ones((3, 3, 3), np.bool_))
-    return np.bincount(parts.ravel())[1:]
+    parts, count = ndimage.label(mask, np.ones((3, 3, 3), np.bool_))
+    sizes = np.zeros(count + 1, np.int64)
+    for plane in parts:  # at once, bincount would copy everything to 64 bit
+        sizes += np.bincount(plane.ravel(), minlength=count + 1)
+    return [int(size) for size in sizes[1:]]

@@ -111,6 +111,14 @@ class Node:
         return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def is_there(path: Path) -> bool:
+    """Return whether something is at `path`; True where permissions hide it: reading tells what is wrong."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+
+
 def read_json(file: Path) -> Node:
     """Read a metadata file.
 
@@ -120,9 +128,9 @@ def read_json(file: Path) -> Node:
         If it is missing, cannot be read, is not JSON or is not an object.
     """
     try:
-        if file.stat().st_size > LIMIT_BYTES:
-            raise DataError(printable(f"{file}: larger than any metadata file ({LIMIT_BYTES // 2**20} MiB)"))
-        value = json.loads(file.read_bytes())
+        with file.open("rb") as stream:
+            content = stream.read(LIMIT_BYTES + 1)
+        value = json.loads(content) if len(content) <= LIMIT_BYTES else None
     except FileNotFoundError:
         raise DataError(printable(f"{file} is missing")) from None
     except OSError as error:
@@ -131,6 +139,8 @@ def read_json(file: Path) -> Node:
         raise DataError(printable(f"{file}: nested too deeply")) from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both
         raise DataError(printable(f"{file}: not JSON: {error}")) from None
+    if len(content) > LIMIT_BYTES:
+        raise DataError(printable(f"{file}: larger than any metadata file ({LIMIT_BYTES // 2**20} MiB)"))
     node = Node(value, file)
     if not isinstance(value, dict):
         raise node.wrong("must be a JSON object")

@@ -8,6 +8,7 @@ or a `DataError` that names file and key. A level path never leads out of its gr
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import numpy as np
 from cellmap_tui.challenge.grid import Grid, Shape3, Vec3
 from cellmap_tui.errors import DataError, MissingDataError
 from cellmap_tui.text import printable
-from cellmap_tui.volumes.metadata import Node, read_json
+from cellmap_tui.volumes.metadata import Node, is_there, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def open_volume(path: Path) -> Multiscale:
     DataError
         If it is neither, or its metadata are wrong; names file and key.
     """
-    if (path / ".zarray").exists():
+    if is_there(path / ".zarray"):
         return open_array(path)
     return open_multiscale(path)
 
@@ -119,9 +120,9 @@ def open_multiscale(path: Path) -> Multiscale:
         If it is not such a group, or its metadata are wrong; names file and key.
     """
     _refuse_foreign(path)
-    if (path / ".zarray").exists() and not (path / ".zgroup").exists():
+    if is_there(path / ".zarray") and not is_there(path / ".zgroup"):
         raise DataError(f"{path} is a plain array, not a multiscale group")
-    if (path / ".zgroup").exists():
+    if is_there(path / ".zgroup"):
         _check_format(read_json(path / ".zgroup"))
     multiscale = _only_multiscale(read_json(path / ".zattrs"))
     units = _units_nm(multiscale.get("axes"))
@@ -157,19 +158,21 @@ def open_array(path: Path) -> Multiscale:
 
 def is_volume(path: Path) -> bool:
     """Return whether a folder looks like a group or array, without reading any file."""
-    return any((path / name).exists() for name in (".zgroup", ".zarray", ".zattrs"))
+    return any(is_there(path / name) for name in (".zgroup", ".zarray", ".zattrs"))
 
 
 def _refuse_foreign(path: Path) -> None:
-    if not path.exists():
+    if not is_there(path):
         raise MissingDataError(printable(f"{path} does not exist"))
+    if not os.access(path, os.R_OK):
+        raise DataError(printable(f"{path} cannot be read: permission denied"), "change its permissions")
     if not path.is_dir():
         raise DataError(printable(f"{path} is a file, not a Zarr group or array"))
     if is_volume(path):
         return
-    if (path / "zarr.json").exists():
+    if is_there(path / "zarr.json"):
         raise DataError(printable(f"{path / 'zarr.json'}: zarr_format: is Zarr v3; challenge data are Zarr v2"))
-    if (path / "attributes.json").exists():
+    if is_there(path / "attributes.json"):
         raise DataError(printable(f"{path / 'attributes.json'}: is N5; challenge data are Zarr v2"))
     raise DataError(printable(f"{path} is not a Zarr group or array: .zgroup, .zattrs and .zarray are missing"))
 
@@ -217,8 +220,8 @@ def _level(path: Path, dataset: Node, around: Node | None, units: Vec3) -> Level
     scale, shift = _composed([dataset.get("coordinateTransformations"), around])
     size = _in_nm(scale, units)
     array_path = path / name
-    if not (array_path / ".zarray").exists():
-        reason = " (Zarr v3)" if (array_path / "zarr.json").exists() else ""
+    if not is_there(array_path / ".zarray"):
+        reason = " (Zarr v3)" if is_there(array_path / "zarr.json") else ""
         raise dataset.get("path").wrong(f"level {name!r} has no .zarray{reason}")
     return _array_level(name, array_path, read_json(array_path / ".zarray"), size, _in_nm(shift, units))
 
@@ -283,8 +286,9 @@ def _array_level(name: str, path: Path, array: Node, size_nm: Vec3, translation_
 
 
 def _dtype(node: Node) -> np.dtype[np.generic]:
+    name = node.text()
     try:
-        dtype: np.dtype[np.generic] = np.dtype(node.text())
+        dtype: np.dtype[np.generic] = np.dtype(name)
     except (TypeError, ValueError):
         raise node.wrong(f"unknown dtype {node.value!r}") from None
     if dtype.kind not in "uifb":

@@ -29,10 +29,10 @@ def begin(path: Path, *, overwrite: bool) -> Path:
     RefusedError
         If something is at `path` already and may not be overwritten, or nothing can be written there.
     """
-    if path.exists() and not overwrite:
-        raise RefusedError(f"{path} exists already", "remove it or write elsewhere")
     temporary = _partial(path)
     try:
+        if path.exists() and not overwrite:
+            raise RefusedError(f"{path} exists already", "remove it or write elsewhere")
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(path)
         _add_groups_above(path)
