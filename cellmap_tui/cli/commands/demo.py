@@ -30,6 +30,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--make-only", action="store_true", help="stop after the data")
     parser.add_argument("--size", choices=("small", "tiny"), default="small", help="tiny: for trying things out")
     parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same data (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a demo of another size or seed")
     parser.set_defaults(handler=run)
 
 
@@ -38,7 +39,14 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from cellmap_tui.services.demo import DemoRequest
 
     root = (args.dest or context.settings.state_dir / "demo").expanduser().absolute()
-    request = DemoRequest(root=root, size=args.size, seed=args.seed, make_only=args.make_only)
+    request = DemoRequest(
+        root=root,
+        size=args.size,
+        seed=args.seed,
+        make_only=args.make_only,
+        overwrite=args.overwrite,
+        user_data_root=context.settings.data_root,
+    )
     return run_work(context, "demo", request, show)
 
 
