@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.volumes.arrays import Voxels
     from cellmap_tui.volumes.cache import ChunkCache
-    from cellmap_tui.volumes.metadata import is_there
-from cellmap_tui.volumes.ngff import Level
+    from cellmap_tui.volumes.ngff import Level
     from cellmap_tui.volumes.pixels import Pixels
 
 _WINDOW_SAMPLES = 48
