@@ -198,8 +198,8 @@ def _refuse_swapped(spec: str, shape: Shape3) -> None:
     others = [n for axis, n in enumerate(shape) if axis != thinnest]
     if thinnest == 0 or shape[thinnest] * _THIN > min(others):
         return
-    guess = "yxz" if thinnest == 2 else "yzx"
+    guess, other = ("yxz", "xyz") if thinnest == 2 else ("yzx", "xzy")
     raise RequestError(
         f"{printable(spec)}: shape {shape} looks like {', '.join(guess)} order, and nothing in the file says which",
-        f"pass --axes {guess} or --axes zyx when the slices do lie along the first axis",
+        f"pass --axes {guess} or --axes {other}, or --axes zyx when the slices do lie along the first axis",
     )
