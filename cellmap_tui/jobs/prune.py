@@ -18,7 +18,6 @@ from cellmap_tui.jobs.listing import list_runs
 from cellmap_tui.jobs.lock import RunLock, is_locked
 from cellmap_tui.jobs.process import host_name
 from cellmap_tui.jobs.rundir import RunDir
-from cellmap_tui.jobs.state import read_state
 from cellmap_tui.jobs.summary import RunSummary, summarise
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Prunable:
     run_id: str
     """Name of the run."""
     state: str
-    """``done``, ``stopped``, ``failed``, or ``lost`` for certain."""
+    """``done``, ``stopped``, ``failed``, ``lost`` for certain, or ``unreadable``."""
     ended_s: float | None
     """When it ended, Unix seconds."""
     size_bytes: int
@@ -84,7 +83,7 @@ def prune_plan(
     Parameters
     ----------
     run_ids
-        Only these; all by default.
+        Only these; all by default. A run of which nothing can be read goes only if it is named.
     states
         Only runs in these states.
     older_than_s
@@ -94,8 +93,8 @@ def prune_plan(
     """
     runs = list_runs(runs_root)
     before_s = time.time() - older_than_s
-    chosen = [run for run in runs if _may_go(run) and not run.path.is_symlink()]
-    chosen = [run for run in chosen if run_ids is None or run.run_id in run_ids]
+    chosen = [run for run in runs if _may_go(run) or (_is_damaged(run) and run.run_id in (run_ids or ()))]
+    chosen = [run for run in chosen if not run.path.is_symlink() and (run_ids is None or run.run_id in run_ids)]
     chosen = [run for run in chosen if states is None or run.state in states]
     chosen = [run for run in chosen if older_than_s <= 0 or (run.ended_s or before_s) <= before_s][keep:]
     prunable = tuple(Prunable(run.run_id, run.state, run.ended_s, size_on_disk(run.path)) for run in chosen)
@@ -147,21 +146,33 @@ def _may_go(summary: RunSummary) -> bool:
     return summary.state == "lost" and is_here and is_locked(RunDir(summary.path).lock_path) is False
 
 
+def _is_damaged(summary: RunSummary) -> bool:
+    return summary.state == "unreadable" and not is_locked(RunDir(summary.path).lock_path)
+
+
 def _remove(runs_root: Path, run_id: str) -> None:
     path = runs_root / run_id
     if path.parent != runs_root or path.is_symlink() or run_id in {"", ".", ".."}:
         raise CellmapError(f"{path} is not a run directory of {runs_root}")
     run = RunDir(path)
-    before = read_state(run.state_path)
-    if not _may_go(summarise(run)):
+    before = _state_bytes(run)
+    summary = summarise(run)
+    if not (_may_go(summary) or _is_damaged(summary)):
         raise CellmapError(f"run {run_id} is not over any more")
     # Holding the lock keeps a job from starting in it meanwhile.
     with RunLock(run.lock_path):
-        if read_state(run.state_path) != before:
+        if _state_bytes(run) != before:
             raise CellmapError(f"run {run_id} is not over any more")
         removed = runs_root / f"{_REMOVED_PREFIX}{run_id}"
         path.rename(removed)
     shutil.rmtree(removed)
+
+
+def _state_bytes(run: RunDir) -> bytes | None:
+    try:
+        return run.state_path.read_bytes()
+    except OSError:
+        return None
 
 
 def _remove_leftovers(runs_root: Path) -> None:

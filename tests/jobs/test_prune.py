@@ -80,6 +80,17 @@ def test_a_run_whose_lock_is_held_stays(runs_root):
     assert run.request_path.exists()
 
 
+def test_a_run_of_which_nothing_can_be_read_goes_only_when_it_is_named(runs_root):
+    run = done_run(runs_root)
+    for path in (run.request_path, run.events_path):
+        path.unlink()
+    run.state_path.write_bytes(b"\0")
+    assert planned(runs_root) == set()
+    plan = prune_plan(runs_root, run_ids={run.run_id})
+    assert [chosen.state for chosen in plan.runs] == ["unreadable"]
+    assert prune(plan).removed == (run.run_id,)
+
+
 def test_links_are_not_followed(runs_root, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

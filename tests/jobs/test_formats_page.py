@@ -1,0 +1,62 @@
+"""The page on formats names what the code writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from cellmap_tui.challenge.differences import CatalogDiff
+from cellmap_tui.jobs.events import MAX_WAITING_LINES
+from cellmap_tui.jobs.rundir import create_run, environment_summary
+from cellmap_tui.jobs.summary import RunSummary
+from cellmap_tui.services.catalog_refresh import RefreshResult
+from cellmap_tui.services.demo import DemoResult
+from cellmap_tui.services.doctor_model import Check, DoctorReport
+from cellmap_tui.services.import_model import ImportedArray, ImportResult
+from cellmap_tui.services.models import from_json
+from tests.jobs.helpers import HERE
+from tests.jobs.work import CountRequest
+
+PAGE = (HERE.parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def section(title):
+    match = re.search(rf"^### {re.escape(title)}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert match is not None, f"no section {title!r}"
+    return set(re.findall(r"`([a-z0-9_]+)`", match[1]))
+
+
+@pytest.mark.parametrize(
+    ("title", "models"),
+    [
+        ("demo", [DemoResult]),
+        ("import", [ImportResult, ImportedArray]),
+        ("catalog refresh", [RefreshResult, CatalogDiff]),
+        ("doctor", [DoctorReport, Check]),
+        ("runs", [RunSummary]),
+    ],
+)
+def test_every_field_of_a_result_is_described(title, models):
+    fields = {field.name for model in models for field in dataclasses.fields(model)}
+    assert fields <= section(title), fields - section(title)
+
+
+def test_every_field_of_the_small_files_is_described(runs_root):
+    run = create_run(runs_root, "count", CountRequest(1), [])
+    assert set(from_json(run.request_path.read_bytes(), dict, source="request")) <= section("request.json")
+    assert set(from_json(run.state_path.read_bytes(), dict, source="state")) - {"v"} <= section("state.json")
+
+
+def test_of_the_environment_only_what_is_listed_is_kept(monkeypatch):
+    for name in re.findall(r"`([A-Z_]{4,})`", PAGE):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("MY_TOKEN", "hunter2")
+    kept = environment_summary()
+    assert "MY_TOKEN" not in kept
+    assert {name for name in kept if name.isupper()} <= set(re.findall(r"`([A-Z_]{4,})`", PAGE))
+
+
+def test_the_bound_of_waiting_lines_is_the_described_one():
+    assert f"{MAX_WAITING_LINES:,}" in PAGE
