@@ -103,6 +103,8 @@ PANES = (
         "annotations",
         "Change between crops and their annotations, a row per crop and class.",
     ),
+    Key("data.dataset", "D", "dataset", "Open the page of the crop's dataset: sizes, classes, a map of its crops."),
+    Key("data.copy_address", "Y", "copy S3 address", "Copy the address of the crop in the bucket."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),
     Key("classes.heat", "m", "heat map", "Show crops per class and dataset."),
 )

@@ -138,7 +138,7 @@ async def test_a_tiny_terminal_says_the_size_needed_and_how_the_runs_are(size: t
         cover = app.screen.query_one(TooSmall)
 
         assert cover.display
-        assert str(cover.content) == f"needs 60x16, has {size[0]}x{size[1]}\n● 1 run"
+        assert str(cover.content) == f"{size[0]}x{size[1]}: needs 60x16\n● 1 run"
 
 
 @pytest.mark.parametrize("mode", ["home", "runs", "settings", "doctor"])
@@ -505,3 +505,42 @@ async def test_names_with_brackets_and_escape_bytes_are_shown_as_they_are() -> N
         await settle(pilot)
         await pilot.press("colon", *"evil")
         await settle(pilot)
+
+
+async def test_a_log_follows_its_end_until_the_user_scrolls_up() -> None:
+    run = run_of("20251009T085200Z-demo-000001", "running")
+    events: list[dict[str, object]] = [{"event": "note", "message": f"line {index}"} for index in range(100)]
+    write_log(run, events)
+    app = app_with(run, start="runs")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await settle(pilot)
+        log = app.screen.query_one(RunLog)
+        assert log.is_vertical_scroll_end
+        await pilot.resize_terminal(100, 40)
+        await settle(pilot)
+        assert log.is_vertical_scroll_end
+        write_log(run, [*events, *events])
+        log._look_again()
+        await settle(pilot)
+        assert len(log.lines) == 200
+        assert log.is_vertical_scroll_end
+        log.focus()
+        await pilot.press("k")
+        top = log.scroll_offset.y
+        write_log(run, [*events, *events, *events])
+        log._look_again()
+        await settle(pilot)
+
+        assert log.scroll_offset.y == top
+
+
+async def test_a_wider_terminal_shows_more_of_the_run() -> None:
+    app = app_with(*all_states(), start="runs")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        assert "folder" not in str(app.screen.query_one("#details Static").content)  # type: ignore[attr-defined]
+        await pilot.resize_terminal(160, 50)
+        await settle(pilot)
+
+        assert "folder" in str(app.screen.query_one("#details Static").content)  # type: ignore[attr-defined]

@@ -48,7 +48,7 @@ class TooSmall(Static):
 
     def fit(self, width: int, height: int, runs: str) -> None:
         """Say what is needed at this size, and how the runs are."""
-        needed = f"needs {MINIMUM[0]}x{MINIMUM[1]}, has {width}x{height}"
+        needed = f"{width}x{height}: needs {MINIMUM[0]}x{MINIMUM[1]}"
         self.update(Content(f"{needed}\n{runs}" if runs else needed))
 
 

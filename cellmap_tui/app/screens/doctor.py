@@ -16,6 +16,8 @@ from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
+from cellmap_tui.app.widgets.table_messages import RowHighlighted
+from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
@@ -27,16 +29,24 @@ if TYPE_CHECKING:
 
     from cellmap_tui.services.doctor import Check, DoctorReport
 
-SIGNS = {"ok": "ok", "note": "warning", "warning": "warning", "problem": "error", "failed": "error"}
+SIGNS = {"ok": "ok", "note": "warning", "problem": "error"}
 _LOOKS = {"ok": "good", "warning": "warn", "error": "bad"}
 RANK = {"error": 0, "warning": 1, "ok": 2}
+
+
+class CheckTable(VirtualTable["Check"]):
+    """The checks; there is nothing to open in one."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Take the key that opens a row away."""
+        return action != "select" and super().check_action(action, parameters)
 
 
 class DoctorScreen(BaseScreen):
     """The checks, run when the screen opens and again on ``r``."""
 
     MODE = "doctor"
-    AUTO_FOCUS = "VirtualTable"
+    AUTO_FOCUS = "CheckTable"
     CSS_PATH = "doctor.tcss"
     FAILURES: ClassVar[Mapping[str, str]] = {"doctor": "Pane"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,6 +55,14 @@ class DoctorScreen(BaseScreen):
         bind("do.copy", "copy", show=False, help="Copy the check under the cursor."),
         bind("do.close", "back", "back", help="Go back to the screen before."),
     ]
+
+    class ChecksCounted(Message):
+        """So many checks are done."""
+
+        def __init__(self, done: int, total: int) -> None:
+            self.done = done
+            self.total = total
+            super().__init__()
 
     class Checked(Message):
         """The checks are done."""
@@ -68,7 +86,7 @@ class DoctorScreen(BaseScreen):
         """Yield the checks and a line on the one under the cursor."""
         with Pane() as pane:
             pane.set_title("doctor")
-            yield VirtualTable(_columns(), row_key=lambda check: check.name, markable=False, empty="checking…")
+            yield CheckTable(_columns(), row_key=lambda check: check.name, markable=False, empty="checking…")
             yield Static(id="remedy", markup=False)
 
     def on_mount(self) -> None:
@@ -102,12 +120,15 @@ class DoctorScreen(BaseScreen):
     @work(thread=True, exclusive=True, group="doctor", exit_on_error=False)
     def _check(self) -> None:
         from cellmap_tui.services.doctor import DoctorRequest, doctor
-        from cellmap_tui.services.report import SilentReporter
 
         worker = get_current_worker()
-        report = doctor(DoctorRequest.of(self.cellmap.settings), SilentReporter())
+        report = doctor(DoctorRequest.of(self.cellmap.settings), _Counting(self))
         if not worker.is_cancelled:
             self.post_message(self.Checked(report))
+
+    @on(ChecksCounted)
+    def _show_count(self, event: ChecksCounted) -> None:
+        self.query_one(Pane).set_title("doctor", f"checking… {event.done} of {event.total}")
 
     @on(Checked)
     def _show(self, event: Checked) -> None:
@@ -119,10 +140,13 @@ class DoctorScreen(BaseScreen):
         found = [f"{bad} to mend" if bad else "", f"{unsure} to know" if unsure else ""]
         self.query_one(Pane).set_title("doctor", ", ".join(part for part in found if part) or "all well")
 
-    @on(VirtualTable.RowHighlighted)
-    def _tell(self, event: VirtualTable.RowHighlighted) -> None:
-        remedy = event.row.remedy if event.row is not None else ""
-        self.query_one("#remedy", Static).update(Content(printable(remedy or "")))
+    @on(RowHighlighted)
+    def _tell(self, event: RowHighlighted) -> None:
+        check: Check | None = event.row
+        said = Content("")
+        if check is not None:
+            said = Content.assemble(printable(check.value), "\n", (printable(check.remedy), "$warning"))
+        self.query_one("#remedy", Static).update(said)
 
     @work(thread=True, exclusive=True, group="doctor.export", exit_on_error=False)
     def _export(self, report: DoctorReport) -> None:
@@ -137,6 +161,17 @@ class DoctorScreen(BaseScreen):
     @on(Exported)
     def _tell_exported(self, event: Exported) -> None:
         self.app.notify(f"Wrote {event.path}")
+
+
+class _Counting(SilentReporter):
+    """Tells the screen how many checks are done."""
+
+    def __init__(self, screen: DoctorScreen) -> None:
+        self._screen = screen
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Pass the count on."""
+        self._screen.post_message(DoctorScreen.ChecksCounted(int(done), int(total or 0)))
 
 
 def _rank(check: Check) -> str:

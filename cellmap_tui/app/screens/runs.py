@@ -19,6 +19,7 @@ from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.run_log import RunLog
 from cellmap_tui.app.widgets.table import VirtualTable
+from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,6 +132,10 @@ class RunsScreen(RunScreen):
         self._wanted = str(options.get("run", ""))
         self._go_to_wanted()
 
+    def on_resize(self) -> None:
+        """Show more of the run where there is more room."""
+        self.call_after_refresh(self._show_details)
+
     def chosen_run(self) -> RunSummary | None:
         """Return the run under the cursor, as it is now."""
         return self._chosen
@@ -139,11 +144,11 @@ class RunsScreen(RunScreen):
         """Gauge what can be removed, then ask."""
         self._gauge()
 
-    @on(VirtualTable.RowHighlighted)
-    def _choose(self, event: VirtualTable.RowHighlighted) -> None:
+    @on(RowHighlighted)
+    def _choose(self, event: RowHighlighted) -> None:
         self._show_chosen(event.row)
 
-    @on(VirtualTable.RowSelected)
+    @on(RowSelected)
     def _open(self) -> None:
         self.action_full_log()
 
@@ -171,15 +176,18 @@ class RunsScreen(RunScreen):
         from cellmap_tui.jobs.rundir import RunDir
 
         before, self._chosen = self._chosen, run
-        is_short = self.has_class("-narrow")
-        details = run_details(run, short=is_short) if run is not None else Content("")
+        self._show_details()
+        self.query_one(RunLog).follow(RunDir(run.path) if run is not None else None)
+        if (before and (before.run_id, before.state)) != (run and (run.run_id, run.state)):
+            self.refresh_bindings()
+
+    def _show_details(self) -> None:
+        run = self._chosen
+        details = run_details(run, short=self.has_class("-narrow")) if run is not None else Content("")
         shown = self.query_one("#details Static", Static)
         if shown.content != details:
             shown.update(details)
         self.query_one("#details", Pane).set_title(run.run_id if run is not None else "run")
-        self.query_one(RunLog).follow(RunDir(run.path) if run is not None else None)
-        if (before and (before.run_id, before.state)) != (run and (run.run_id, run.state)):
-            self.refresh_bindings()
 
     @work(thread=True, exclusive=True, group="runs.prune", exit_on_error=False)
     def _gauge(self) -> None:

@@ -17,6 +17,7 @@ from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.app.widgets.edit_setting import ChooseSetting, EditSetting
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
+from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
 from cellmap_tui.errors import CellmapError
 
 if TYPE_CHECKING:
@@ -69,14 +70,14 @@ class SettingsScreen(BaseScreen):
         self.query_one("#keys", Pane).set_title("keys", note)
         self.query_one("#settings", Pane).set_title(f"settings  {text.cut_middle(str(file), 60)}", "enter changes")
 
-    @on(VirtualTable.RowHighlighted, "#settings VirtualTable")
-    def _tell(self, event: VirtualTable.RowHighlighted) -> None:
+    @on(RowHighlighted, "#settings VirtualTable")
+    def _tell(self, event: RowHighlighted) -> None:
         if isinstance(event.row, SettingRow):
             also = f"Also: {how_to_set(event.row.name)}"
             self.query_one("#about", Static).update(Content(f"{event.row.help}\n{also}"))
 
-    @on(VirtualTable.RowSelected, "#settings VirtualTable")
-    def _change(self, event: VirtualTable.RowSelected) -> None:
+    @on(RowSelected, "#settings VirtualTable")
+    def _change(self, event: RowSelected) -> None:
         row: SettingRow = event.row
 
         def keep(value: str | None) -> None:

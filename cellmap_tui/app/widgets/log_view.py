@@ -73,8 +73,8 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.empty = empty
         """Shown in place of lines."""
         self._lines: list[LogLine] = []
-        self._let_go = 0
         self._time_width = 8
+        self._follows = True
 
     @property
     def lines(self) -> Sequence[LogLine]:
@@ -83,7 +83,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def clear(self, empty: str | None = None) -> None:
         """Forget all lines."""
-        self._lines, self._let_go, self._time_width = [], 0, 8
+        self._lines, self._time_width, self._follows = [], 8, True
         if empty is not None:
             self.empty = empty
         self.virtual_size = Size(0, 1)
@@ -94,38 +94,47 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         """Append lines; draws once."""
         if not lines:
             return
-        follows = self.is_vertical_scroll_end or not self._lines
         self._lines += lines
         surplus = len(self._lines) - MAX_LINES
         if surplus > 0:
             del self._lines[:surplus]
-            self._let_go += surplus
         self._time_width = max(self._time_width, *(len(_time(line)) for line in lines))
         width = max(len(line.text) for line in lines) + self._time_width + 2
         self.virtual_size = Size(max(self.virtual_size.width, width), len(self._lines))
-        if follows:
-            self.scroll_to(y=len(self._lines), animate=False, immediate=True, force=True)
+        self._keep_end_in_sight()
         self.refresh()
+
+    def on_resize(self) -> None:
+        """Keep the end in sight."""
+        self._keep_end_in_sight()
+
+    def _keep_end_in_sight(self) -> None:
+        if self._follows:
+            self.scroll_to(y=len(self._lines), animate=False, immediate=True, force=True)
+
+    def _scroll(self, *, y: float | None = None, x: float | None = None) -> None:
+        self.scroll_relative(x=x, y=y, animate=False, immediate=True, force=True)
+        self._follows = self.is_vertical_scroll_end
 
     def action_move(self, lines: int) -> None:
         """Scroll by lines."""
-        self.scroll_relative(y=lines, animate=False)
+        self._scroll(y=lines)
 
     def action_shift(self, cells: int) -> None:
         """Scroll sideways."""
-        self.scroll_relative(x=cells, animate=False, force=True)
+        self._scroll(x=cells)
 
     def action_page(self, pages: float) -> None:
         """Scroll by a part of what is visible."""
-        self.scroll_relative(y=round(pages * max(2, self.size.height)), animate=False)
+        self._scroll(y=round(pages * max(2, self.size.height)))
 
     def action_top(self) -> None:
         """Go to the first line."""
-        self.scroll_to(x=0, y=0, animate=False, force=True)
+        self._scroll(x=-self.scroll_x, y=-self.scroll_y)
 
     def action_bottom(self) -> None:
         """Go to the last line and follow it."""
-        self.scroll_to(y=len(self._lines), animate=False)
+        self._scroll(y=len(self._lines))
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the screen."""
