@@ -8,6 +8,7 @@ where there is a GPU to see.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,8 @@ class Driver:
     """Version of the driver; empty if not known."""
     cuda: str | None
     """Newest CUDA version that it runs; None if not known."""
-    devices: tuple[str, ...]
-    """Name and memory of each GPU."""
+    devices: tuple[str, ...] | None
+    """Name and memory of each GPU; None if not known."""
     complaint: str = ""
     """What the driver's own tool complains about."""
 
@@ -96,7 +97,7 @@ def _driver(probes: Probes) -> Driver | None:
         return None
     version = module[1] if module else ""
     if listed is None:
-        return Driver(version, None, (), "nvidia-smi is not installed")
+        return Driver(version, None, None)
     if listed.code != 0:
         answer = "nvidia-smi does not answer" if listed.code is None else (listed.out + listed.error).strip()
         return Driver(version, None, (), answer.partition("\n")[0] or f"nvidia-smi ends with code {listed.code}")
@@ -127,14 +128,17 @@ def _driver_check(driver: Driver | None, probes: Probes) -> Check:
         return problem(
             "GPU", f"{named}: {driver.complaint}", "restart the machine, or ask who looks after its driver"
         )
+    if driver.devices is None:
+        return note("GPU", f"{named}; nvidia-smi is not there to list devices", "install it with the driver's tools")
     if not driver.devices:
         return note("GPU", f"{named}, no device", "ask the scheduler for one, for example: srun --gres=gpu:1")
-    return ok("GPU", f"{', '.join(driver.devices)}, {named}" + (f", CUDA up to {driver.cuda}" if driver.cuda else ""))
+    devices = ", ".join(f"{n} × {name}" if n > 1 else name for name, n in Counter(driver.devices).items())
+    return ok("GPU", f"{devices}, {named}" + (f", CUDA up to {driver.cuda}" if driver.cuda else ""))
 
 
 def _fit(torch: Torch | None, driver: Driver | None, probes: Probes) -> Check:
     """Say whether torch can use the GPU, and if not, which of the two is to blame."""
-    has_gpu = driver is not None and bool(driver.devices)
+    has_gpu = driver is not None and driver.devices != ()
     if torch is None or (not has_gpu and not torch.cuda):
         return ok("CUDA", "not used")
     if driver is None or not has_gpu:

@@ -275,7 +275,20 @@ def test_a_driver_without_its_tool_is_found_in_proc(request_here):
     proc = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19"
     check = look(request_here, Machine(files={"/proc/driver/nvidia/version": proc}))["GPU"]
     assert "535.104.05" in check.value
-    assert check.status == "problem"
+    assert check.status == "note"
+
+
+def test_torch_is_asked_where_nothing_else_lists_the_devices(request_here):
+    proc = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19"
+    machine = gpu_machine(files={"/proc/driver/nvidia/version": proc}, programs={"nvidia-smi": None})
+    assert look(request_here, machine)["CUDA"].value == "torch sees 1: NVIDIA H100 80GB HBM3"
+
+
+def test_equal_gpus_are_counted(request_here):
+    programs = {"nvidia-smi": lambda words: Ran(0, SMI_LIST * 8 if len(words) > 1 else SMI_12_4, "")}
+    assert look(request_here, gpu_machine(programs=programs))["GPU"].value.startswith(
+        "8 × NVIDIA H100 80GB HBM3 85.5 G"
+    )
 
 
 # --- memory, processors, files

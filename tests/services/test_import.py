@@ -26,6 +26,7 @@ from cellmap_tui.services.import_data import ImportRequest, import_data, plan_im
 from cellmap_tui.services.models import from_json, to_json
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.volumes.ngff import open_multiscale
+from cellmap_tui.volumes.write import write_multiscale
 
 SHAPE = (12, 70, 66)
 VOXEL = (50.0, 4.0, 4.0)
@@ -316,6 +317,15 @@ def test_relative_paths_are_those_of_the_current_folder(tmp_path, request_of, mo
     request = request_of(raw="em.tif", labels={"pm": "mask.tif"})
     assert request.raw == str(tmp_path / "em.tif")
     assert request.labels == {"pm": str(tmp_path / "mask.tif")}
+
+
+def test_labels_of_one_s_own_join_a_fetched_dataset_under_a_free_number(request_of, em):
+    options = {"dataset": "jrc_hela-2", "raw": None, "voxel_size_nm": None}
+    published = load_catalog().select("dataset:jrc_hela-2")[0]
+    em_group = group(request_of(**options), "em")
+    write_multiscale(em_group, em, Grid((4, 4, 4), (0, 0, 0), SHAPE))
+    assert "crop of the challenge" in refused(lambda: request_of(**options, crop=published.id), RefusedError)
+    assert run(request_of(**options, crop=999_999)).ref == "jrc_hela-2/crop999999"
 
 
 def refused(make, kind=CellmapError):
