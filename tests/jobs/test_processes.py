@@ -200,8 +200,9 @@ def test_no_process_but_the_jobs_own_is_signalled(runs_root):
 
 
 LAUNCHER = """
-import sys, threading
+import fcntl, sys, termios, threading
 from pathlib import Path
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # this terminal is ours: closing it hangs us up
 sys.path.insert(0, sys.argv[1])
 from cellmap_tui.jobs.launch import launch
 from tests.jobs.helpers import WORKER
@@ -213,23 +214,31 @@ threading.Event().wait()
 
 def start_in_terminal(run):
     """Start a job from a process that leads a terminal of its own; return that process and the terminal."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", LAUNCHER, str(HERE.parents[1]), str(run.path)])
+    terminal, other_end = pty.openpty()
+    app = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, str(HERE.parents[1]), str(run.path)],
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        start_new_session=True,
+    )
+    os.close(other_end)
     said = b""
     while b"started" not in said:
         said += os.read(terminal, 1000)
-    return pid, terminal
+    return app, terminal
 
 
-@pytest.mark.parametrize("ending", ["terminal closed", "app killed"])
-def test_a_job_outlives_its_terminal_and_the_app_that_started_it(runs_root, ending):
+@pytest.mark.parametrize(
+    ("ending", "killed_by"), [("terminal closed", signal.SIGHUP), ("app killed", signal.SIGKILL)]
+)
+def test_a_job_outlives_its_terminal_and_the_app_that_started_it(runs_root, ending, killed_by):
     run = queued_count(runs_root, steps=10**9)
     app, terminal = start_in_terminal(run)
     if ending == "app killed":
-        os.kill(app, signal.SIGKILL)
+        app.kill()
     os.close(terminal)
-    os.waitpid(app, 0)
+    assert app.wait(timeout=60) == -killed_by
     seen = len(all_events(run))
     wait_until(lambda: len(all_events(run)) > seen, "the job goes on")
     assert summarise(run).state == "running"
