@@ -7,13 +7,15 @@ group, or ``file.h5:/dataset``. It knows nothing of the challenge's layout and w
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellmap_tui.errors import DataError, MissingDataError, RefusedError, RequestError
+from cellmap_tui.errors import CellmapError, DataError, MissingDataError, RefusedError, RequestError
 from cellmap_tui.text import nearest, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     import numpy as np
@@ -77,12 +79,8 @@ class Stack:
         start, stop = [0, 0, 0], [0, 0, 0]
         for axis, place in enumerate(self._order):
             start[place], stop[place] = lower[axis], upper[axis]
-        try:
+        with _in_words(self.spec):
             box = self._source.read((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-        except OSError as error:
-            if isinstance(error, MissingDataError):
-                raise
-            raise DataError(f"{printable(self.spec)} cannot be read: {error}") from None
         return box.transpose(self._order)
 
     def identity(self) -> dict[str, object]:
@@ -124,16 +122,10 @@ def open_stack(spec: str, axes: str | None = None) -> Stack:
     axes = checked_axes(axes)
     hdf5 = _HDF5.match(spec)
     path = Path(hdf5["path"] if hdf5 else spec).expanduser()
-    try:
+    with _in_words(str(path)):
         if not path.exists():
             raise _missing(path)
         source = _hdf5(path, hdf5["inner"]) if hdf5 else _source(path)
-    except PermissionError:
-        raise RefusedError(f"{printable(str(path))} may not be read", "change its permissions") from None
-    except OSError as error:
-        if isinstance(error, MissingDataError):
-            raise
-        raise DataError(f"{printable(str(path))} cannot be opened: {error.strerror or error}") from None
     try:
         return Stack(spec, source, axes)
     except BaseException:
@@ -155,6 +147,23 @@ def checked_axes(axes: str | None) -> str | None:
     if sorted(order) != ["x", "y", "z"]:
         raise RequestError(f"axes {printable(axes)!r} is not an order of z, y and x", "give for example zyx or xyz")
     return order
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Turn whatever a reader raises on a foreign file into an error for people."""
+    try:
+        yield
+    except CellmapError:
+        raise
+    except PermissionError:
+        raise RefusedError(f"{printable(what)} may not be read", "change its permissions") from None
+    except MemoryError:
+        remedy = "one slice at least must fit; give the job more memory, or cut the stack into parts"
+        raise DataError(f"{printable(what)} does not fit into memory", remedy) from None
+    except Exception as error:  # noqa: BLE001 - damaged files fail in any way inside the libraries
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{printable(what)} cannot be read: {printable(reason)}", "is the file complete?") from None
 
 
 def _source(path: Path) -> Source:

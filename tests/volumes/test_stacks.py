@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -351,3 +352,16 @@ def test_identity_changes_with_the_file(tmp_path: Path):
     np.save(spec, volume((6, 24, 20)))
     with open_stack(spec) as stack:
         assert stack.identity() != before
+
+
+@settings(max_examples=40, deadline=None)
+@given(write=st.sampled_from([write_imagej, write_lzw, write_npy, write_hdf5, write_zarr2]), data=st.data())
+def test_a_damaged_file_gives_data_or_words_but_no_traceback(tmp_path_factory, write, data):
+    spec = Path(write(tmp_path_factory.mktemp("damaged") / "a.tif", volume()))
+    file = spec / ".zarray" if spec.is_dir() else spec
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, min(len(content), 1200) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(content)
+    with suppress(CellmapError), open_stack(str(spec), "zyx") as stack:
+        stack.read(0, min(stack.shape[0], 5), 0, min(stack.shape[1], 24))
