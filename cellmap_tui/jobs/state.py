@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,18 @@ class RunState:
 
 
 def write_state(path: Path, state: RunState, *, durable: bool = False) -> None:
-    """Replace ``state.json``."""
+    """Replace ``state.json``; on a full disk write over it, which needs no space.
+
+    Parameters
+    ----------
+    durable
+        Ask the disk to keep it: for what must survive a power cut.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written either way.
+    """
     import msgspec
 
     document = {
@@ -60,7 +72,19 @@ def write_state(path: Path, state: RunState, *, durable: bool = False) -> None:
         "exit": state.exit_code,
         "by": state.by,
     }
-    replace_file(path, msgspec.json.encode(document) + b"\n", durable=durable)
+    data = msgspec.json.encode(document) + b"\n"
+    try:
+        replace_file(path, data, durable=durable)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _write_over(path, data)
+
+
+def _write_over(path: Path, data: bytes) -> None:
+    """Write into the file's own block; blanks cover what is left of a longer text, so that one write does it."""
+    with path.open("r+b", buffering=0) as stream:
+        stream.write(data.rstrip(b"\n").ljust(path.stat().st_size - 1) + b"\n")
 
 
 def read_state(path: Path) -> RunState | None:

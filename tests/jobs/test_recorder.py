@@ -202,6 +202,22 @@ def test_a_closed_pipe_asks_the_work_to_stop(run, clock):
     recorder.__exit__()
 
 
+@pytest.mark.parametrize("padding", [0, 40])
+def test_on_a_full_disk_the_state_file_is_written_over(run, clock, recorder, monkeypatch, padding):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    if padding:
+        recorder.enter_state("running", "x" * padding)
+    monkeypatch.setattr("cellmap_tui.jobs.state.replace_file", full)
+    clock.pass_time(5)
+    recorder.tick()
+    assert read_state(run.state_path).heartbeat_s == clock.now_s
+    recorder.enter_state("failed", exit_code=1)
+    state = read_state(run.state_path)
+    assert (state.state, state.exit_code, state.ended_s) == ("failed", 1, clock.now_s)
+
+
 def test_a_full_disk_is_told_in_the_job_log_and_later_in_the_events(run, clock, capsys, monkeypatch):
     import os
 
