@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.services.browse import AnnotationRow, ClassRow, CropDetail, CropRow, Resolution
-    from cellmap_tui.services.catalog import CatalogSource, RefreshRequest, RefreshResult
+    from cellmap_tui.services.catalog import CatalogSource
+    from cellmap_tui.services.catalog_refresh import RefreshRequest, RefreshResult
     from cellmap_tui.services.demo import DemoRequest, DemoResult
     from cellmap_tui.services.doctor import DoctorReport
     from cellmap_tui.services.import_data import ImportRequest, ImportResult
@@ -87,7 +88,7 @@ def catalog_refresh(
     request: RefreshRequest | None = None, *, report: Reporter | None = None, **options: Any
 ) -> RefreshResult:
     """Read the published manifests again; options as `RefreshRequest`."""
-    from cellmap_tui.services.catalog import RefreshRequest, refresh_catalog
+    from cellmap_tui.services.catalog_refresh import RefreshRequest, refresh_catalog
 
     return refresh_catalog(_request(RefreshRequest, request, options, "catalog refresh"), _reporter(report))
 

@@ -7,7 +7,6 @@ numbers never. What comes from files and buckets passes through `printable` befo
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -78,5 +77,7 @@ def printable(text: str) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the known name most like `name`, or an empty string when none is near."""
+    import difflib  # 6 ms, and only mistakes need it
+
     close = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
     return close[0] if close else ""

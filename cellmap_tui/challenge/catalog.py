@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.challenge.classes import builtin_classes
 from cellmap_tui.challenge.crop_table import parse_crop_table
-from cellmap_tui.challenge.query import Vocabulary, missing_crop, parse_query
 from cellmap_tui.errors import CellmapError, DataError, RequestError, UnknownNameError
 from cellmap_tui.text import cut_middle, printable
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.grid import Vec3
     from cellmap_tui.challenge.manifests import Manifests
     from cellmap_tui.challenge.matching import Query
+    from cellmap_tui.challenge.vocabulary import Vocabulary
 
 _TABLE = Path(__file__).parent / "tables" / "crops.tsv"
 
@@ -61,6 +61,8 @@ class Catalog:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The names that a filter may use."""
+        from cellmap_tui.challenge.vocabulary import Vocabulary
+
         used = frozenset().union(*{crop.classes for crop in self.crops})
         others = frozenset(name for name in used if name not in self.classes)
         return Vocabulary(self.classes, self.datasets, self.crops, others)
@@ -86,6 +88,8 @@ class Catalog:
             if crop.id == int(digits) and (not dataset or crop.dataset.lower() == dataset.lower())
         ]
         if not found:
+            from cellmap_tui.challenge.vocabulary import missing_crop
+
             problem, remedy = missing_crop(dataset, int(digits), self.crops)
             raise UnknownNameError(f"'{shown}' {problem}", remedy)
         if len(found) > 1:
@@ -94,6 +98,8 @@ class Catalog:
 
     def query(self, text: str, *, partial: bool = False) -> Query:
         """Parse a filter over this catalog's names; see `parse_query`."""
+        from cellmap_tui.challenge.query import parse_query  # a fifth of what `crops` without a filter takes
+
         return parse_query(text, self.vocabulary, partial=partial)
 
     def select(self, expression: str) -> tuple[Crop, ...]:
@@ -219,7 +225,7 @@ def load_catalog(
     """
     notes: list[str] = []
     crops = {crop.ref: crop for crop in _published(state_dir, notes)}
-    if data_root is not None:
+    if data_root is not None and data_root.is_dir():
         crops |= {crop.ref: crop for crop in _beside_the_data(data_root, notes)}
     if manifests is not None:
         crops = {ref: crop for ref, crop in crops.items() if not manifests.replaces(crop)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 
 from cellmap_tui.errors import CellmapError, Stopped
 from cellmap_tui.text import printable
@@ -26,6 +25,8 @@ def warning(message: str) -> None:
 def error(problem: CellmapError, *, debug: bool) -> int:
     """Say what went wrong and what to do, in one or two lines; return the exit code."""
     if debug and not isinstance(problem, Stopped):
+        import traceback
+
         traceback.print_exception(problem)
     word = "stopped" if isinstance(problem, Stopped) else "error"
     sys.stderr.write(f"{word}: {printable(problem.message)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ Exit codes: 0 done, 1 failed or found something, 2 wrong request, 3 refused for 
 
 def entry() -> None:
     """Run the command line of this process."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    gc.freeze()  # else the interpreter looks through every object once more before it goes, which costs 5 ms
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:

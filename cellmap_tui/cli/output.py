@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 import time
@@ -41,6 +40,8 @@ def write_event(event: str, *, time_s: float | None = None, **fields: object) ->
 
 def write_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as CSV with a header; lists are joined by semicolons."""
+    import csv
+
     if not rows:
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -6,11 +6,6 @@ their like; a command that starts from nothing sends a request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from cellmap_tui.challenge.crops import Split  # noqa: TC001 - models are read by their annotations
-from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001
 from cellmap_tui.services.catalog import CatalogSource, open_catalog
 from cellmap_tui.services.class_facts import (
     ClassCounts,
@@ -23,13 +18,18 @@ from cellmap_tui.services.class_facts import (
     class_voxel_sizes,
     resolve,
 )
-from cellmap_tui.services.crop_facts import ClassInCrop, CropDetail, CropRow, crop_detail, crop_rows
+from cellmap_tui.services.crop_facts import ClassInCrop, CropDetail, crop_detail
+from cellmap_tui.services.crop_lists import (
+    AnnotationRow,
+    AnnotationsResult,
+    BrowseRequest,
+    CropsResult,
+    list_annotations,
+    list_crops,
+)
+from cellmap_tui.services.crop_rows import CropRow, crop_rows
 from cellmap_tui.services.dataset_facts import CropBox, DatasetSummary, dataset_summary
 from cellmap_tui.services.presence import Presence
-
-if TYPE_CHECKING:
-    from cellmap_tui.challenge.catalog import Catalog
-    from cellmap_tui.challenge.crops import Annotation
 
 __all__ = [
     "AnnotationRow",
@@ -60,119 +60,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class BrowseRequest:
-    """Which crops or annotations to list."""
-
-    query: str = ""
-    """A filter; empty: everything."""
-    source: CatalogSource = field(default_factory=CatalogSource)
-    """Where crops are looked up."""
-
-
-@dataclass(frozen=True, slots=True)
-class CropsResult:
-    """Crops that a filter kept."""
-
-    rows: tuple[CropRow, ...]
-    """A row per crop, in catalog order."""
-    total: int
-    """Crops before the filter."""
-    notes: tuple[str, ...] = ()
-    """What the user should know, such as a damaged local catalog."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationRow:
-    """One class of one crop, as a row of a table."""
-
-    crop: int
-    """Crop number."""
-    dataset: str
-    """Dataset."""
-    split: Split
-    """Training or test."""
-    class_name: str
-    """Class; ``class`` in what `fields` returns."""
-    voxel_size_nm: Vec3
-    """Voxel size of this label volume, z, y, x."""
-    translation_nm: Vec3
-    """Centre of its first voxel, z, y, x."""
-    shape: Shape3
-    """Its voxels, z, y, x."""
-
-    def fields(self) -> dict[str, Any]:
-        """Return the row by column name, as JSON and CSV have it."""
-        return {
-            "crop": self.crop,
-            "dataset": self.dataset,
-            "split": self.split,
-            "class": self.class_name,
-            "voxel_size_nm": self.voxel_size_nm,
-            "translation_nm": self.translation_nm,
-            "shape": self.shape,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationsResult:
-    """Annotations that a filter kept."""
-
-    rows: tuple[AnnotationRow, ...]
-    """A row per crop and class, in catalog order."""
-    total: int
-    """Annotations before the filter."""
-    notes: tuple[str, ...] = ()
-    """What the user should know."""
-
-
-def list_crops(request: BrowseRequest) -> CropsResult:
-    """List the crops that a filter keeps.
-
-    Raises
-    ------
-    RequestError
-        If a word of the filter means nothing, or a manifest cannot be read.
-    """
-    catalog = open_catalog(request.source)
-    query, presence = catalog.query(request.query), Presence(catalog.data_root)
-    kept = query.filter_crops(catalog.crops, presence.is_local, presence.is_excluded)
-    rows = crop_rows((catalog.crops[index] for index in kept), presence)
-    return CropsResult(rows, len(catalog.crops), _notes(catalog, presence))
-
-
-def list_annotations(request: BrowseRequest) -> AnnotationsResult:
-    """List every class of every crop that a filter keeps; raises as `list_crops`.
-
-    Without a word about the split the training crops are listed, as in the published manifest.
-    """
-    catalog = open_catalog(request.source)
-    query, presence = catalog.query(request.query), Presence(catalog.data_root)
-    annotations = catalog.annotations()
-    if not any(term.key in {"split", "crop"} for word in query.words for term in word.terms):
-        annotations = tuple(a for a in annotations if a.crop.split == "train")
-    kept = query.filter_annotations(annotations, presence.is_local, presence.is_excluded)
-    rows = tuple(_annotation_row(annotations[index]) for index in kept)
-    return AnnotationsResult(rows, len(annotations), _notes(catalog, presence))
-
-
 def list_classes(source: CatalogSource | None = None) -> tuple[ClassRow, ...]:
     """List all classes, with the crops that annotate them."""
     return class_rows(open_catalog(source or CatalogSource()))
-
-
-def _notes(catalog: Catalog, presence: Presence) -> tuple[str, ...]:
-    return (*catalog.notes, presence.note) if presence.note else catalog.notes
-
-
-def _annotation_row(annotation: Annotation) -> AnnotationRow:
-    crop, grid = annotation.crop, annotation.grid
-    return AnnotationRow(
-        crop.id,
-        crop.dataset,
-        crop.split,
-        annotation.class_name,
-        grid.voxel_size_nm,
-        grid.translation_nm,
-        grid.shape,
-    )

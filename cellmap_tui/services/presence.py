@@ -62,10 +62,10 @@ class Presence:
         return None if exclusion is None else exclusion.reason
 
     def _read_exclusions(self) -> dict[str, Exclusion]:
+        if self.data_root is None or not self.data_root.is_dir():
+            return {}
         from cellmap_tui.challenge.exclusions import read_exclusions
 
-        if self.data_root is None:
-            return {}
         try:
             return read_exclusions(self.data_root)
         except CellmapError as error:

@@ -9,15 +9,11 @@ import pytest
 from cellmap_tui.challenge.catalog import builtin_catalog, load_catalog, refreshed_table
 from cellmap_tui.errors import CellmapError, DataError, MissingDataError, RequestError, Stopped
 from cellmap_tui.services import manifest_source
-from cellmap_tui.services.catalog import (
-    CatalogSource,
-    RefreshRequest,
-    catalog_origin,
-    open_catalog,
-    refresh_catalog,
-)
-from cellmap_tui.services.manifest_source import PUBLISHED_MANIFEST, manifests_from_environment, read_manifest
+from cellmap_tui.services.catalog import CatalogSource, catalog_origin, open_catalog
+from cellmap_tui.services.catalog_refresh import RefreshRequest, refresh_catalog
+from cellmap_tui.services.manifest_source import read_manifest
 from cellmap_tui.services.models import to_json
+from cellmap_tui.services.published import PUBLISHED_MANIFEST, manifests_from_environment
 from cellmap_tui.services.report import SilentReporter
 from tests.challenge.factories import CROPS_HEAD, HEAD, ROW, place_row
 
@@ -213,7 +209,7 @@ def test_without_files_the_published_addresses_are_read(server, tmp_path, monkey
         server.answers[f"/{name}.csv"] = (200, {}, text.encode())
     monkeypatch.setenv("CSC_FETCH_DATA_MANIFEST_URL", f"{server.url}/m.csv")
     monkeypatch.setenv("CSC_TEST_CROP_MANIFEST_URL", f"{server.url}/s.csv")
-    monkeypatch.setattr("cellmap_tui.services.catalog.PUBLISHED_TRAIN_MANIFEST", f"{server.url}/t.csv")
+    monkeypatch.setattr("cellmap_tui.services.catalog_refresh.PUBLISHED_TRAIN_MANIFEST", f"{server.url}/t.csv")
     result = refresh_catalog(RefreshRequest(tmp_path / "state"), SilentReporter())
     assert (result.crops, result.test_volumes) == (2, 1)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cellmap_tui.cli.context import Context
-    from cellmap_tui.services.catalog import RefreshResult
+    from cellmap_tui.services.catalog_refresh import RefreshResult
 
 EXAMPLES = """\
   cellmap-tui catalog refresh --dry-run         what the published manifests would change
@@ -40,7 +40,7 @@ def add(subparsers: Subparsers) -> None:
 def refresh(args: argparse.Namespace, context: Context) -> int:
     """Read the manifests again and show the difference."""
     from cellmap_tui.cli.work import write_result
-    from cellmap_tui.services.catalog import RefreshRequest, refresh_catalog
+    from cellmap_tui.services.catalog_refresh import RefreshRequest, refresh_catalog
     from cellmap_tui.services.report import SilentReporter
 
     request = RefreshRequest(

@@ -55,8 +55,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 
 def _list(args: argparse.Namespace, context: Context, catalog: Catalog) -> int:
-    from cellmap_tui.services.browse import class_rows
-    from cellmap_tui.services.class_facts import size_label
+    from cellmap_tui.services.class_facts import class_rows, size_label
     from cellmap_tui.services.models import to_builtins
 
     wanted = {catalog.classes.get(name).id for name in args.names}
@@ -87,7 +86,7 @@ def _list(args: argparse.Namespace, context: Context, catalog: Catalog) -> int:
 
 
 def _resolve(args: argparse.Namespace, context: Context, catalog: Catalog) -> int:
-    from cellmap_tui.services.browse import resolve
+    from cellmap_tui.services.class_facts import resolve
     from cellmap_tui.services.models import to_builtins
 
     found = resolve(catalog, args.resolve)
@@ -103,7 +102,7 @@ def _resolve(args: argparse.Namespace, context: Context, catalog: Catalog) -> in
 
 
 def _voxel_sizes(args: argparse.Namespace, context: Context, catalog: Catalog) -> int:
-    from cellmap_tui.services.browse import class_voxel_sizes
+    from cellmap_tui.services.class_facts import class_voxel_sizes
     from cellmap_tui.services.models import to_builtins
 
     sizes = class_voxel_sizes(catalog, args.voxel_sizes)
@@ -120,7 +119,7 @@ def _voxel_sizes(args: argparse.Namespace, context: Context, catalog: Catalog) -
 
 
 def _datasets(args: argparse.Namespace, context: Context, catalog: Catalog) -> int:
-    from cellmap_tui.services.browse import class_dataset_counts
+    from cellmap_tui.services.class_facts import class_dataset_counts
 
     counts = class_dataset_counts(catalog)
     lines = zip(counts.classes, counts.counts, strict=True)

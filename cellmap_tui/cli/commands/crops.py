@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 
 def _crops(args: argparse.Namespace, context: Context) -> int:
-    from cellmap_tui.services.browse import BrowseRequest, list_crops
+    from cellmap_tui.services.crop_lists import BrowseRequest, list_crops
 
     result = list_crops(BrowseRequest(" ".join(args.query), catalog_source(args, context)))
     _tell(result.notes, context)
@@ -69,7 +69,7 @@ def _crops(args: argparse.Namespace, context: Context) -> int:
 
 
 def _annotations(args: argparse.Namespace, context: Context) -> int:
-    from cellmap_tui.services.browse import BrowseRequest, list_annotations
+    from cellmap_tui.services.crop_lists import BrowseRequest, list_annotations
 
     result = list_annotations(BrowseRequest(" ".join(args.query), catalog_source(args, context)))
     _tell(result.notes, context)
