@@ -32,6 +32,11 @@ def until(condition, seconds=60.0):
     return found
 
 
+def picture_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def import_words(stacks, root):
     return [
         "--data-root",
@@ -75,7 +80,7 @@ def test_demo_walks_the_journey_and_says_which_steps_are_missing(cellmap, tmp_pa
     assert len(value["steps"]) > 1
     pictures = list((tmp_path / "demo").rglob("*.png"))
     assert pictures
-    assert all(Image.open(path).size[0] > 50 for path in pictures)
+    assert all(picture_size(path)[0] > 50 for path in pictures)
 
 
 def test_demo_refuses_a_folder_with_other_things_in_it(cellmap, tmp_path):
@@ -98,7 +103,7 @@ def test_an_imported_stack_is_listed_filtered_and_drawn(cellmap, stacks, tmp_pat
     ]
     drawn = cellmap("--data-root", root, "visualize", "mine/1", "-o", tmp_path / "slice.png")
     assert drawn.code == 0
-    assert Image.open(tmp_path / "slice.png").size == (800, 667)
+    assert picture_size(tmp_path / "slice.png") == (800, 667)
 
 
 def test_underscores_and_triples_of_the_toolbox_work(cellmap, stacks, tmp_path):
@@ -180,7 +185,7 @@ def test_a_job_outlives_the_terminal_it_was_started_from(cellmap, environ, tmp_p
         os.chdir(tmp_path)
         os.execve(sys.executable, [sys.executable, "-m", "cellmap_tui", *words], environ)
     runs = Path(environ["CELLMAP_TUI_RUNS_ROOT"])
-    until(lambda: list(runs.glob("*/state.json")))
+    until(lambda: [path for path in runs.glob("*/state.json") if '"running"' in path.read_text()])
     os.close(terminal)
     os.waitpid(pid, 0)
     until(lambda: cellmap("runs", "list", "--json").document[0]["state"] in {"done", "failed"})
