@@ -86,7 +86,7 @@ def environment(folder: Path) -> dict[str, str]:
 def whole(command: list[str], environ: dict[str, str]) -> float:
     """Return the seconds from start to exit of a process."""
     started = time.perf_counter()
-    subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
