@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.challenge.grid import Grid
+    from cellmap_tui.volumes.crop_labels import LegendEntry as VolumeLegend
 
 _AXES: tuple[Literal["z"], Literal["y"], Literal["x"]] = ("z", "y", "x")
 
@@ -63,7 +64,7 @@ class CropSlices:
         return Drawing(
             rgb=image.rgb,
             legend=tuple(
-                LegendEntry(entry.name, entry.colour, letters[entry.name], entry.state, entry.value_at_voxel)
+                LegendEntry(entry.name, entry.colour, letters[entry.name], entry.state, _value(entry))
                 for entry in image.legend
             ),
             letters=tuple(Letter(mark.row, mark.column, letters[mark.name]) for mark in image.marks),
@@ -73,6 +74,11 @@ class CropSlices:
             notes=image.notes,
             unknown_share=image.unknown_share,
         )
+
+
+def _value(entry: VolumeLegend) -> int | None:
+    """Return the value at the point; the class's own id, as the array of all ids has it, is no object's."""
+    return 1 if entry.value_at_voxel and entry.value_at_voxel == entry.class_id else entry.value_at_voxel
 
 
 def class_letters(names: Iterable[str]) -> dict[str, str]:

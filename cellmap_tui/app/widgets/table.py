@@ -7,7 +7,8 @@ as its first slice of rows is through and goes on in the pauses between keys.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from textwrap import wrap
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,9 +20,9 @@ from textual.widget import Widget
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.signs import sign
+from cellmap_tui.app.widgets import table_messages
 from cellmap_tui.app.widgets.columns import GAP, Column, fit, fitted
 from cellmap_tui.app.widgets.row_index import RowIndex
-from cellmap_tui.app.widgets.table_messages import MarksChanged, RowHighlighted, RowSelected, RowsShown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -35,7 +36,6 @@ FIRST_SLICE_S = 0.008
 """Longest time a filter runs before the first paint; a frame has 50 ms for everything."""
 NEXT_SLICE_S = 0.012
 """Longest time it then runs between two looks at the keyboard."""
-_GUTTER = 3  # cursor sign, mark sign, one space
 
 
 class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
@@ -100,10 +100,10 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
     cursor: reactive[int] = reactive(0, repaint=False)
     """Position of the cursor among the shown rows."""
 
-    RowHighlighted = RowHighlighted
-    RowSelected = RowSelected
-    MarksChanged = MarksChanged
-    RowsShown = RowsShown
+    RowHighlighted: TypeAlias = table_messages.RowHighlighted
+    RowSelected: TypeAlias = table_messages.RowSelected
+    MarksChanged: TypeAlias = table_messages.MarksChanged
+    RowsShown: TypeAlias = table_messages.RowsShown
 
     def __init__(
         self,
@@ -290,8 +290,9 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         position = y - 1 + self.scroll_offset.y
         if position < len(self.index):
             return self._line(position, width)
-        text = f" {self.empty}" if self.empty and not len(self.index) and y == 1 else ""
         style = self.get_component_rich_style("virtual-table--dim")
+        lines = wrap(self.empty, max(10, width - 2)) if not len(self.index) else []
+        text = f" {lines[y - 1]}" if y - 1 < len(lines) else ""
         return Strip([Segment(fitted(text, width), style)], width)
 
     def _line(self, position: int, width: int) -> Strip:
@@ -299,7 +300,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         is_cursor = position == self.cursor
         is_marked = self.index.is_marked(position)
         style = self._row_style(is_cursor=is_cursor, is_marked=is_marked)
-        text = f"{sign('cursor') if is_cursor else ' '}{sign('marked') if is_marked else ' '} "
+        text = sign("cursor") if is_cursor else " "
+        text += f"{sign('marked') if is_marked else ' '} " if self.markable else " "
         segments: list[Segment] = []
         for column, column_width in self._fitted_columns(width):
             cell = fitted(column.cell(row), column_width, column.align)
@@ -314,7 +316,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         return Strip(segments).adjust_cell_length(width, style)
 
     def _heading(self, width: int) -> Strip:
-        text = " " * _GUTTER
+        text = " " * self._gutter
         for column, column_width in self._fitted_columns(width):
             title = column.title
             if column is self._sorted_by:
@@ -339,10 +341,15 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
 
     def _fitted_columns(self, width: int) -> list[tuple[Column[Row], int]]:
         if self._layout_of_columns[0] != width:
-            self._layout_of_columns = (width, fit(self._columns, width - _GUTTER - 1))
+            self._layout_of_columns = (width, fit(self._columns, width - self._gutter - 1))
         return self._layout_of_columns[1]
 
     # Inner workings
+
+    @property
+    def _gutter(self) -> int:
+        """Cells before the first column: the cursor's sign, the mark's where there is one, a space."""
+        return 3 if self.markable else 2
 
     @property
     def _lines(self) -> int:
@@ -350,7 +357,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=Fa
         return max(0, self.scrollable_content_region.height - 1)
 
     def _sort_at(self, x: int) -> None:
-        left = _GUTTER
+        left = self._gutter
         for column, width in self._fitted_columns(self.scrollable_content_region.width):
             if left <= x < left + width + GAP and column.sort_key:
                 self.sort_by(column, reverse=column is self._sorted_by and not self._reversed)

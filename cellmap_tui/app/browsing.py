@@ -1,0 +1,122 @@
+"""What the browser shows: crops with what is on disk of them, annotations, datasets, and the filter over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellmap_tui.services.catalog import CatalogSource, open_catalog
+from cellmap_tui.services.presence import Presence
+from cellmap_tui.services.settings import checked_data_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cellmap_tui.challenge.catalog import Catalog
+    from cellmap_tui.challenge.crops import Annotation, Crop
+    from cellmap_tui.services.settings import Settings
+
+    Keep = Callable[[object], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class CropItem:
+    """A crop, and how much of it is here."""
+
+    crop: Crop
+    """The crop."""
+    share: float
+    """Share of it on disk, 0 to 1."""
+    excluded: str | None
+    """Why the user set it aside; None: not set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetItem:
+    """A dataset in the list of datasets."""
+
+    name: str
+    """Name; empty for all datasets together."""
+    crops: int
+    """Its crops."""
+    local: int
+    """Its crops of which anything is on disk."""
+
+
+class Browsed:
+    """The catalog with what is on disk, looked up once.
+
+    Parameters
+    ----------
+    catalog
+        The catalog.
+    presence
+        What is on disk and set aside.
+    """
+
+    def __init__(self, catalog: Catalog, presence: Presence) -> None:
+        self.catalog = catalog
+        self.presence = presence
+        self.items = tuple(CropItem(crop, presence.share(crop), presence.reason(crop)) for crop in catalog.crops)
+        self.by_ref = {item.crop.ref: item for item in self.items}
+        self.notes = (*catalog.notes, *filter(None, (presence.note,)))
+
+    def datasets(self) -> tuple[DatasetItem, ...]:
+        """Return all datasets together, then each of them."""
+        found: dict[str, list[CropItem]] = {}
+        for item in self.items:
+            found.setdefault(item.crop.dataset, []).append(item)
+        rows = [DatasetItem(name, len(items), sum(i.share > 0 for i in items)) for name, items in found.items()]
+        return (DatasetItem("", len(self.items), sum(row.local for row in rows)), *rows)
+
+    def crop_filter(self, text: str, dataset: str = "") -> Callable[[CropItem], bool] | None:
+        """Return what a filter keeps of the crops; None: everything.
+
+        Raises
+        ------
+        FilterError
+            If a word of the filter means nothing; the last word may be unfinished.
+        """
+        query = self.catalog.query(text, partial=True)
+        if query.is_empty and not dataset:
+            return None
+        is_local, is_excluded = self.presence.is_local, self.presence.is_excluded
+        return lambda item: dataset in {"", item.crop.dataset} and query.matches(item.crop, is_local, is_excluded)
+
+    def annotation_filter(self, text: str, dataset: str = "") -> Callable[[Annotation], bool]:
+        """Return what a filter keeps of the annotations; without a word about the split, training crops.
+
+        Raises
+        ------
+        FilterError
+            If a word of the filter means nothing.
+        """
+        query = self.catalog.query(text, partial=True)
+        named = any(term.key in {"split", "crop"} for word in query.words for term in word.terms)
+        presence, passing = self.presence, dict[str, frozenset[str]]()
+
+        def classes_of(crop: Crop) -> frozenset[str]:
+            if dataset not in {"", crop.dataset} or (crop.split != "train" and not named):
+                return frozenset()
+            return query.passing_classes(crop, presence.is_local, presence.is_excluded)
+
+        def keep(annotation: Annotation) -> bool:
+            ref = annotation.crop.ref
+            if ref not in passing:
+                passing[ref] = classes_of(annotation.crop)
+            return annotation.class_name in passing[ref]
+
+        return keep
+
+
+def browse(settings: Settings) -> Browsed:
+    """Open the catalog and look at the disk; called in a thread.
+
+    Raises
+    ------
+    CellmapError
+        If the data root cannot be one, or a manifest named in the environment cannot be read.
+    """
+    data_root = checked_data_root(settings)
+    catalog = open_catalog(CatalogSource(data_root=data_root, state_dir=settings.state_dir))
+    return Browsed(catalog, Presence(data_root))
