@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellmap_tui.challenge.grid import Grid
@@ -65,6 +65,7 @@ def test_coarser_em_is_the_mean_and_coarser_labels_the_majority(tmp_path):
     assert stored(tmp_path / "label", "s1").item() == 0
 
 
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 20), st.integers(1, 20)),
     st.tuples(*[st.integers(1, 17)] * 3),
