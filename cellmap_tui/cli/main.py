@@ -47,16 +47,25 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _run(argv)
     except CellmapError as error:
-        if _answers_in_events(argv):
-            output.write_event(
-                "error", kind=error.kind, message=error.message, remedy=error.remedy, exit_code=error.exit_code
-            )
-        return diagnostics.error(error, debug=debug)
+        return _tell(error, argv, debug=debug)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         output.end_quietly()
         return diagnostics.DONE
+    except OSError as error:
+        if debug or error.filename is None:
+            raise
+        problem = CellmapError(f"{error.filename}: {error.strerror}", "check the path, its permissions and the disk")
+        return _tell(problem, argv, debug=False)
+
+
+def _tell(error: CellmapError, argv: Sequence[str], *, debug: bool) -> int:
+    if _answers_in_events(argv):
+        output.write_event(
+            "error", kind=error.kind, message=error.message, remedy=error.remedy, exit_code=error.exit_code
+        )
+    return diagnostics.error(error, debug=debug)
 
 
 def _run(argv: Sequence[str]) -> int:

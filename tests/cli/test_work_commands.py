@@ -106,6 +106,15 @@ def test_an_imported_stack_is_listed_filtered_and_drawn(cellmap, stacks, tmp_pat
     assert picture_size(tmp_path / "slice.png") == (800, 667)
 
 
+def test_a_picture_that_cannot_be_written_names_the_place(cellmap, stacks, tmp_path):
+    assert cellmap("--batch", *import_words(stacks, tmp_path / "data")).code == 0
+    (tmp_path / "file").write_text("")
+    answer = cellmap("--data-root", tmp_path / "data", "visualize", "mine/1", "-o", tmp_path / "file" / "slice.png")
+    assert answer.code == 1
+    assert str(tmp_path / "file") in answer.err
+    assert "Traceback" not in answer.err
+
+
 def test_underscores_and_triples_of_the_toolbox_work(cellmap, stacks, tmp_path):
     words = ["import", "--dataset", "mine", "--raw", stacks / "em.tif", "--voxel_size=8,8,8", "--dry_run", "--json"]
     answer = cellmap("--data_root", tmp_path / "data", *words)
