@@ -50,14 +50,14 @@ def _holds(item: ClassItem) -> str:
     array = item.facts.facts
     if item.facts.badge != "present" or array is None:
         return item.facts.badge
-    ids = f"{array.min_id}" if array.min_id == array.max_id else f"{array.min_id}-{array.max_id}"
-    words = (
-        "mask 0/1" if array.kind == "binary" else f"{'objects' if array.kind == 'instance' else 'class ids'} {ids}"
-    )
-    if array.objects is not None and array.kind != "ids":
-        about = "about " if array.objects_level != array.level or array.is_estimate else ""
-        words += f", {about}{count(array.objects)}"
-    return words
+    words = "mask 0/1" if array.kind == "binary" else f"ids {array.min_id}-{array.max_id}"
+    if array.kind == "ids":
+        return f"{words}, {count(array.distinct_ids)} classes"
+    if array.objects is None:
+        return words
+    about = "about " if array.objects_level != array.level or array.is_estimate else ""
+    thing = "object" if array.kind == "instance" else "part"
+    return f"{words}, {about}{count(array.objects)} {thing}{'s' if array.objects != 1 else ''}"
 
 
 def _share(item: ClassItem) -> float | None:

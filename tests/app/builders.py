@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.app.app import CellmapApp
 from cellmap_tui.app.runs_watch import RunsWatch
 from cellmap_tui.jobs.summary import RunSummary
+from cellmap_tui.services.doctor_model import Check, DoctorReport
 from cellmap_tui.services.settings import SETTABLE, Settings
 
 if TYPE_CHECKING:
@@ -122,6 +123,20 @@ def write_log(run: RunSummary, events: Sequence[dict[str, object]], output: str 
     (run.path / "events.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (run.path / "log.txt").write_text(output, encoding="utf-8")
 
+
+DOCTOR_REPORT = DoctorReport(
+    (
+        Check("Python", "ok", "3.11.7 on Linux x86_64"),
+        Check("torch", "ok", "2.13.0+cpu, CPU build"),
+        Check("GPU", "note", "no NVIDIA driver", "training and prediction run on the CPU"),
+        Check(
+            "disk",
+            "problem",
+            "data: 1.2 G free, [less] than the demo needs",
+            "free some, or choose another data root",
+        ),
+    )
+)
 
 DEMO_EVENTS: list[dict[str, object]] = [
     {"event": "state", "state": "queued", "by": "somebody@testhost"},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.app.builders import NOW_S
+from tests.app.builders import DOCTOR_REPORT, NOW_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,4 +23,5 @@ def _still_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr("cellmap_tui.app.run_words.now", lambda: NOW_S)
+    monkeypatch.setattr("cellmap_tui.services.doctor.doctor", lambda request, report: DOCTOR_REPORT)
     monkeypatch.setattr("cellmap_tui.app.local_data.free_bytes", lambda path: 1_200_000_000_000)

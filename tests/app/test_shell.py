@@ -470,6 +470,46 @@ async def test_a_new_runs_root_shows_its_own_runs() -> None:
         assert app.runs == ()
 
 
+# Doctor
+
+
+async def test_the_doctor_shows_checks_with_the_remedy_of_the_one_under_the_cursor() -> None:
+    app = app_with(start="doctor")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("G")
+        await pilot.pause()
+
+        assert "free some, or choose another data root" in str(app.screen.query_one("#remedy").content)  # type: ignore[attr-defined]
+
+
+async def test_the_doctor_exports_its_report_as_json() -> None:
+    app = app_with(start="doctor")
+    async with app.run_test(notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("e")
+        await settle(pilot)
+
+        assert told(app) == ["Wrote config/doctor.json"]
+        assert [check["status"] for check in json.loads(Path("config/doctor.json").read_text())["checks"]] == [
+            "ok",
+            "ok",
+            "note",
+            "problem",
+        ]
+
+
+async def test_esc_on_the_doctor_goes_back_to_the_screen_before() -> None:
+    app = app_with(start="settings")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("d")
+        assert app.current_mode == "doctor"
+        await pilot.press("escape")
+
+        assert app.current_mode == "settings"
+
+
 # Errors and data
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cellmap_tui.errors import CellmapError
 from tests.app.builders import DEMO_EVENTS, LONG_NAME, all_states, app_with, run_of, settings_at, write_log
 
 if TYPE_CHECKING:
@@ -130,6 +131,20 @@ def test_settings(snap_compare, size, theme) -> None:
     app = app_with(start="settings", settings=settings_at(theme=theme, keys={"do.stop": "X"}))
 
     assert snap_compare(app, terminal_size=size, run_before=after())
+
+
+@SIZES
+def test_doctor(snap_compare, size) -> None:
+    assert snap_compare(app_with(start="doctor"), terminal_size=size, run_before=after("G"))
+
+
+def test_doctor_that_cannot_look(snap_compare, monkeypatch) -> None:
+    def fail(request: object, report: object) -> None:
+        raise CellmapError("the machine does not answer", "ask it again")
+
+    monkeypatch.setattr("cellmap_tui.services.doctor.doctor", fail)
+
+    assert snap_compare(app_with(start="doctor"), terminal_size=SMALL, run_before=after())
 
 
 def test_a_setting_with_a_wrong_value(snap_compare) -> None:
