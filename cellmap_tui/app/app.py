@@ -16,6 +16,7 @@ from textual.reactive import var
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from cellmap_tui.app.keys import KEYS, bind, checked_overrides, display
+from cellmap_tui.app.modes import LATER, SCREENS
 from cellmap_tui.app.runs_watch import RunsWatch
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.themes import DARK, load_themes, shipped_folder, variable_defaults
@@ -33,51 +34,6 @@ if TYPE_CHECKING:
 
 POLL_S = 0.5
 """How often the runs are looked at; inotify does not work on network disks."""
-
-LATER = {
-    "fetch": "downloads data",
-    "train": "trains models",
-    "eval": "scores results",
-    "predict": "predicts",
-    "submit": "packs submissions",
-}
-"""Screens whose keys are kept for them, and what each will do."""
-
-
-def _home() -> Screen[None]:
-    from cellmap_tui.app.screens.home import HomeScreen
-
-    return HomeScreen()
-
-
-def _data() -> Screen[None]:
-    from cellmap_tui.app.screens.data import DataScreen
-
-    return DataScreen()
-
-
-def _classes() -> Screen[None]:
-    from cellmap_tui.app.screens.classes import ClassesScreen
-
-    return ClassesScreen()
-
-
-def _runs() -> Screen[None]:
-    from cellmap_tui.app.screens.runs import RunsScreen
-
-    return RunsScreen()
-
-
-def _settings() -> Screen[None]:
-    from cellmap_tui.app.screens.settings import SettingsScreen
-
-    return SettingsScreen()
-
-
-def _doctor() -> Screen[None]:
-    from cellmap_tui.app.screens.doctor import DoctorScreen
-
-    return DoctorScreen()
 
 
 class CellmapApp(App[None]):
@@ -97,14 +53,7 @@ class CellmapApp(App[None]):
     TITLE = "cellmap-tui"
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = False
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
-        "home": _home,
-        "data": _data,
-        "classes": _classes,
-        "runs": _runs,
-        "settings": _settings,
-        "doctor": _doctor,
-    }
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = dict(SCREENS)
     BINDINGS: ClassVar[list[BindingType]] = [
         *(bind(key_id, f"go('{key_id[3:]}')", show=False) for key_id in KEYS if key_id.startswith("go.")),
         bind("app.commands", "commands"),

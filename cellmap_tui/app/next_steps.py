@@ -34,7 +34,9 @@ class NextStep:
     """What it brings, or how far it is."""
 
 
-def next_steps(local: LocalData | None, demo: RunSummary | None, demo_data: Path | None) -> list[NextStep]:
+def next_steps(
+    local: LocalData | None, demo: RunSummary | None, demo_data: Path | None, *, demo_in_use: bool = False
+) -> list[NextStep]:
     """Return the steps, the likeliest first.
 
     Parameters
@@ -44,10 +46,12 @@ def next_steps(local: LocalData | None, demo: RunSummary | None, demo_data: Path
     demo
         The newest demo run.
     demo_data
-        The data root of a finished demo, unless it is in use already.
+        The data root of a finished demo; None when it is gone.
+    demo_in_use
+        Whether that is the data root already.
     """
     browse = _browse(local)
-    demo_steps = _demo(demo, demo_data)
+    demo_steps = _demo(demo, demo_data) if not demo_in_use else []
     has_data = local is not None and local.full_crops + local.partial_crops > 0
     steps = [browse, *demo_steps] if has_data else [*demo_steps, browse]
     return [
@@ -73,7 +77,7 @@ def _demo(demo: RunSummary | None, demo_data: Path | None) -> list[NextStep]:
         return [NextStep("watch", "", "Watch the demo being made", how_far)]
     if demo.state == "done":
         if demo_data is None:
-            return []
+            return [make]
         return [
             NextStep("demo_data", "b", "Browse the demo data", text.cut_middle(text.printable(str(demo_data)), 48))
         ]

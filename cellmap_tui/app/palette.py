@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 from cellmap_tui.app.keys import KEYS, LATER_MODES, bind, display
 from cellmap_tui.app.screens.base import BaseModal
 from cellmap_tui.app.signs import ascii_only
+from cellmap_tui.app.widgets.choices import Choices
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Palette(BaseModal[Entry]):
     Palette { align: center top; background: $background 40%; }
     Palette .window { width: 90; margin: 2 0 0 0; }
     Palette Input { margin: 0 0 1 0; background: $panel; }
-    Palette OptionList { height: auto; max-height: 16; border: none; padding: 0; background: $surface; }
+    Palette Choices { height: auto; max-height: 16; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [bind("app.commands", "close", show=False, priority=True)]
 
@@ -120,7 +121,7 @@ class Palette(BaseModal[Entry]):
             search = Input(placeholder="an action, screen, run or theme", select_on_focus=False, compact=True)
             search.cursor_blink = False
             yield search
-            found = OptionList(markup=False)
+            found = Choices()
             found.can_focus = False
             yield found
 

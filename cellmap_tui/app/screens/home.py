@@ -13,13 +13,11 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
-from cellmap_tui import text
 from cellmap_tui.app.demo_job import newest_demo
+from cellmap_tui.app.home_words import here_lines, run_line, step_line
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.next_steps import IMPORT_COMMAND, NextStep, next_steps
 from cellmap_tui.app.run_actions import RunScreen
-from cellmap_tui.app.run_words import age_words, bar, clock_words, eta_words, progress_words, rate_words, share
-from cellmap_tui.app.signs import colour, sign
 from cellmap_tui.app.widgets.choices import Choices
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.errors import CellmapError
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.summary import RunSummary
 
 SHOWN_RUNS = 5
-_NAME_WIDTH = 11
-_TITLE_WIDTH = 33
 
 
 class HomeScreen(RunScreen):
@@ -161,7 +157,7 @@ class HomeScreen(RunScreen):
         self._look()
 
     def _show_here(self) -> None:
-        lines = _here_lines(self._local, self.cellmap.settings.data_root, self.cellmap.settings.origins)
+        lines = here_lines(self._local, self.cellmap.settings.data_root, self.cellmap.settings.origins)
         self.query_one("#here Static", Static).update(lines)
 
     # Runs
@@ -173,7 +169,7 @@ class HomeScreen(RunScreen):
             self._demo_root = (demo.run_id, None)
             self._find_demo(demo)
         latest = self.query_one("#latest", Choices)
-        _show_options(latest, self._lines, [_run_line(run) for run in runs[:SHOWN_RUNS]])
+        _show_options(latest, self._lines, [run_line(run) for run in runs[:SHOWN_RUNS]])
         self.query_one("#runs", Pane).set_title("latest runs", "" if runs else "none yet")
         self._show_steps()
         self.refresh_bindings()
@@ -196,11 +192,11 @@ class HomeScreen(RunScreen):
     def _show_steps(self) -> None:
         _run_id, data_root = self._demo_root
         in_use = data_root == self.cellmap.settings.data_root
-        steps = next_steps(self._local, newest_demo(self.cellmap.runs), None if in_use else data_root)
+        steps = next_steps(self._local, newest_demo(self.cellmap.runs), data_root, demo_in_use=in_use)
         if steps != self._steps:
-            before = [_step_line(step) for step in self._steps]
+            before = [step_line(step) for step in self._steps]
             self._steps = steps
-            _show_options(self.query_one("#steps", Choices), before, [_step_line(step) for step in steps])
+            _show_options(self.query_one("#steps", Choices), before, [step_line(step) for step in steps])
             self.refresh_bindings()
 
     @on(OptionList.OptionSelected, "#steps")
@@ -276,42 +272,6 @@ class HomeScreen(RunScreen):
     def _tell_started(self, event: DemoStarted) -> None:
         self._told_of = event.run_id
         self.app.notify("The demo is being made, as a job of its own: it goes on without this app.")
-
-
-def _here_lines(local: LocalData | None, data_root: Path, origins: dict[str, str]) -> Content:
-    origin = origins.get("data_root", "default")
-    rows = [("data root", f"{data_root}  ({origin})" if origin != "default" else str(data_root))]
-    if local is None:
-        rows += [("local", "looking…"), ("disk free", "")]
-    else:
-        more = f", {local.partial_crops} in part" if local.partial_crops else ""
-        at_least = "" if local.counted_all else "more than "
-        held = f"{local.full_crops} crops{more} of {local.datasets} datasets, {at_least}{text.size(local.size_bytes)}"
-        rows.append(("local", held if local.datasets else "nothing yet"))
-        rows.append(("disk free", "-" if local.free_bytes is None else text.size(local.free_bytes)))
-    lines = [
-        Content.assemble((f"{name:<{_NAME_WIDTH}}", "$foreground-muted"), text.printable(value))
-        for name, value in rows
-    ]
-    for note in local.notes if local is not None else ():
-        lines.append(Content.assemble((f"{sign('warning')} ", "$warning"), text.printable(note)))
-    return Content("\n").join(lines)
-
-
-def _step_line(step: NextStep) -> Content:
-    key = (f"{step.key or ' '}  ", "bold $footer-key-foreground")
-    return Content.assemble(key, f"{step.title:<{_TITLE_WIDTH}} ", (step.note, "$foreground-muted"))
-
-
-def _run_line(run: RunSummary) -> Content:
-    state = (f"{sign(run.state)} {text.printable(run.state):<9}", colour(run.state))
-    command = f" {text.cut_middle(text.printable(run.command), 12):<12} "
-    if run.is_live and share(run) is not None:
-        progress = [bar(share(run), 12), progress_words(run), rate_words(run), f"{eta_words(run)} left"]
-        return Content.assemble(state, command, "  ".join(part for part in progress if not part.startswith("-")))
-    when = clock_words(run.ended_s or run.started_s or run.created_s)
-    took = f"  took {age_words(run)}" if run.started_s is not None and run.ended_s is not None else ""
-    return Content.assemble(state, command, (f"{when}{took}", "$foreground-muted"))
 
 
 def _show_options(choices: Choices, before: list[Content], lines: list[Content]) -> None:

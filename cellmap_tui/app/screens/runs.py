@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.events import Resize
 
     from cellmap_tui.jobs.prune import PrunePlan, PruneResult
     from cellmap_tui.jobs.summary import RunSummary
@@ -132,7 +133,7 @@ class RunsScreen(RunScreen):
         self._wanted = str(options.get("run", ""))
         self._go_to_wanted()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Show more of the run where there is more room."""
         self.call_after_refresh(self._show_details)
 

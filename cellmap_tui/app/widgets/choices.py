@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.segment import Segment
+from textual.strip import Strip
 from textual.widgets import OptionList
 
 from cellmap_tui.app.keys import bind
+from cellmap_tui.app.signs import sign
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -27,8 +30,22 @@ class Choices(OptionList, inherit_bindings=False):
     DEFAULT_CSS = """
     Choices, Choices:focus {
         border: none; padding: 0; background: transparent; text-wrap: nowrap; text-overflow: ellipsis;
+
+        & > .option-list--option { padding: 0 0 0 2; }
     }
     """
 
     def __init__(self, *content: object, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(*content, id=id, classes=classes, markup=False)  # type: ignore[arg-type]
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line; the cursor is a sign as well as a colour."""
+        strip = super().render_line(y)
+        highlighted = self.highlighted
+        if highlighted is None or not self._is_first_line_of(self.scroll_offset.y + y, highlighted):
+            return strip
+        style = next((segment.style for segment in strip if segment.style), None)
+        return Strip([Segment(sign("cursor"), style), *strip.crop(1)])
+
+    def _is_first_line_of(self, line: int, option: int) -> bool:
+        return line < len(self._lines) and self._lines[line] == (option, 0)

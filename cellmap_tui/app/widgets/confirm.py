@@ -32,11 +32,11 @@ class Confirm(BaseModal[bool]):
         The answers in words.
     """
 
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "Choices"
     DEFAULT_CSS = """
     Confirm .window { height: auto; padding: 1 2 0 2; }
     Confirm .cost { color: $text-muted; margin: 0 0 1 0; max-height: 12; overflow-y: auto; height: auto; }
-    Confirm OptionList { height: auto; border: none; padding: 0; background: $surface; }
+    Confirm Choices { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("answer.yes", "answer(True)"),

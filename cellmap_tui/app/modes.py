@@ -1,0 +1,66 @@
+"""The screens of this version by the name of their mode; each is imported when it is first shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.screen import Screen
+
+LATER = {
+    "fetch": "downloads data",
+    "train": "trains models",
+    "eval": "scores results",
+    "predict": "predicts",
+    "submit": "packs submissions",
+}
+"""Screens whose keys are kept for them, and what each will do."""
+
+
+def _home() -> Screen[None]:
+    from cellmap_tui.app.screens.home import HomeScreen
+
+    return HomeScreen()
+
+
+def _data() -> Screen[None]:
+    from cellmap_tui.app.screens.data import DataScreen
+
+    return DataScreen()
+
+
+def _classes() -> Screen[None]:
+    from cellmap_tui.app.screens.classes import ClassesScreen
+
+    return ClassesScreen()
+
+
+def _runs() -> Screen[None]:
+    from cellmap_tui.app.screens.runs import RunsScreen
+
+    return RunsScreen()
+
+
+def _settings() -> Screen[None]:
+    from cellmap_tui.app.screens.settings import SettingsScreen
+
+    return SettingsScreen()
+
+
+def _doctor() -> Screen[None]:
+    from cellmap_tui.app.screens.doctor import DoctorScreen
+
+    return DoctorScreen()
+
+
+SCREENS: dict[str, Callable[[], Screen[None]]] = {
+    "home": _home,
+    "data": _data,
+    "classes": _classes,
+    "runs": _runs,
+    "settings": _settings,
+    "doctor": _doctor,
+}
+"""Mode to what makes its screen."""
