@@ -97,7 +97,7 @@ class SliceImage:
     voxels_per_pixel: tuple[float, float]
     """Crop voxels that a pixel is long, down and across."""
     em_level: str
-    """The EM level that was read and why, in words."""
+    """The EM level that was read and what was done with it, in words."""
     legend: tuple[LegendEntry, ...]
     """The classes asked for, or found."""
     marks: tuple[Mark, ...]

@@ -44,7 +44,7 @@ _ORGANELLES = {
     "perox": (_VERMILLION, _LIGHT),
     "mt": (_PURPLE, _DARK),
     "np": (_PURPLE, _LIGHT),
-    "pm": (_ORANGE, _DARK),
+    "pm": (_ORANGE, _LIGHT),
     "ecs": (_GREEN, _DARK),
     "cell": (_GREEN, _LIGHT),
     "cyto": (_YELLOW, _LIGHT),

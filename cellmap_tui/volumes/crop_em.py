@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellmap_tui import text
 from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.challenge.layout import crop_em_path
 from cellmap_tui.errors import MissingDataError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.volumes.arrays import Voxels
     from cellmap_tui.volumes.cache import ChunkCache
+    from cellmap_tui.volumes.levels import LevelChoice
     from cellmap_tui.volumes.ngff import Level
     from cellmap_tui.volumes.pixels import Pixels
 
@@ -44,7 +46,7 @@ class EmSlice:
     window: tuple[float, float] | None
     """Values that become black and white; None: 0 and 255."""
     level: str
-    """The level that was read and why."""
+    """The level that was read and what was done with it."""
     notes: tuple[str, ...]
     """What the reader should know."""
 
@@ -68,9 +70,16 @@ def read_em(data_root: Path, crop: Crop, pixels: Pixels, cache: ChunkCache) -> E
         grey=region.array.reshape(shape),
         valid=region.valid.reshape(shape),
         window=_window(present or volume, crop.grid, cache),
-        level=region.choice.reason,
+        level=_words(region.choice),
         notes=notes,
     )
+
+
+def _words(choice: LevelChoice) -> str:
+    if not choice.must_upsample:
+        return choice.reason
+    level = choice.level
+    return f"{level.name or level.path.name} at {text.voxel(level.grid.voxel_size_nm)} nm, enlarged"
 
 
 def _open(data_root: Path, crop: Crop) -> Multiscale:

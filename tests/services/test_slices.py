@@ -160,7 +160,7 @@ def test_levels_that_were_not_fetched_are_passed_over(root):
     for chunk in (root / crop_em_path(CROP) / "s0").glob("[0-9]*"):
         shutil.rmtree(chunk)
     image = SliceSource(root, CROP).draw(SliceLook(width_px=60, height_px=50, voxels_per_pixel=1, overlay="off"))
-    assert image.em_level == "no level is as fine as 4 nm on every axis: s1 at 8 nm is upsampled"
+    assert image.em_level == "s1 at 8 nm, enlarged"
     assert abs(int(image.rgb[25, 30, 0]) - value_at(20, 25, 30)) <= 1
 
 
