@@ -57,7 +57,7 @@ def next_steps(
     return [
         *steps,
         NextStep("import", "", "Import EM and labels of your own", "enter copies the command below"),
-        NextStep("doctor", "d", "Check this machine", "Python, GPU, memory, disk, bucket, terminal"),
+        NextStep("doctor", "d", "Check this machine", "Python, GPU, disk, bucket, terminal"),
     ]
 
 
@@ -68,7 +68,7 @@ def _browse(local: LocalData | None) -> NextStep:
 
 
 def _demo(demo: RunSummary | None, demo_data: Path | None) -> list[NextStep]:
-    make = NextStep("demo", "n", "Make the demo data", "a small synthetic challenge, about a minute, under 200 MB")
+    make = NextStep("demo", "n", "Make the demo data", "synthetic challenge, 60 MB, a minute")
     if demo is None:
         return [make]
     if demo.is_live:

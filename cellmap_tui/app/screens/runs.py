@@ -129,8 +129,16 @@ class RunsScreen(RunScreen):
         self.set_interval(1.0, self._show_times)
 
     def opened(self, options: Mapping[str, object]) -> None:
-        """Put the cursor on the run that the caller names."""
-        self._wanted = str(options.get("run", ""))
+        """Put the cursor on the run that the caller names, or offer to start the work that it asks for."""
+        if "request" in options:
+            from cellmap_tui.app.screens.start import StartWork
+
+            self.app.push_screen(StartWork(str(options["command"]), options["request"]), self._go_to)
+        else:
+            self._go_to(str(options.get("run", "")))
+
+    def _go_to(self, run_id: str | None) -> None:
+        self._wanted = run_id or ""
         self._go_to_wanted()
 
     def on_resize(self, event: Resize) -> None:
