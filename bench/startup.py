@@ -22,8 +22,11 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BARE_APP = """
 from textual.app import App, ComposeResult
@@ -45,8 +48,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(Path(folder))
         command = [sys.executable, "-m", "cellmap_tui"]
+        bare_app = [sys.executable, "-c", BARE_APP]
         sides: dict[str, Callable[[], float]] = {
-            "bare Textual app, first paint": lambda: first_paint([sys.executable, "-c", BARE_APP], b"bare-app", environ),
+            "bare Textual app, first paint": lambda: first_paint(bare_app, b"bare-app", environ),
             "cellmap-tui, first paint": lambda: first_paint(command, b"cellmap-tui", environ),
             "python -c pass": lambda: whole([sys.executable, "-c", "pass"], environ),
             "python with argparse": lambda: whole([sys.executable, "-c", BARE_CLI], environ),
@@ -62,8 +66,10 @@ def main() -> None:
                 times[name].append(side())
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, values in times.items():
-        print(f"{name:32} median {medians[name] * 1e3:7.1f} ms   min {min(values) * 1e3:7.1f}   max {max(values) * 1e3:7.1f}")
-    print_ratio("first paint / bare app", medians["cellmap-tui, first paint"], medians["bare Textual app, first paint"], 2)
+        low, high = min(values), max(values)
+        print(f"{name:32} median {medians[name] * 1e3:7.1f} ms   min {low * 1e3:7.1f}   max {high * 1e3:7.1f}")
+    ours, theirs = medians["cellmap-tui, first paint"], medians["bare Textual app, first paint"]
+    print_ratio("first paint / bare app", ours, theirs, 2)
     for name in ("cellmap-tui --help", "cellmap-tui crops", "cellmap-tui crops --json"):
         print_ratio(f"{name} / python with argparse", medians[name], medians["python with argparse"], 3)
 

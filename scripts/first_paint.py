@@ -6,7 +6,6 @@ import asyncio
 import sys
 
 from cellmap_tui.app.app import CellmapApp
-
 from cellmap_tui.services.settings import load_settings
 
 

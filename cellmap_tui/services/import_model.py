@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -198,4 +199,4 @@ def _check_numbers(what: str, values: Vec3 | None, *, positive: bool) -> None:
 
 
 def _absolute(spec: str) -> str:
-    return str(Path(spec).expanduser().absolute())
+    return os.path.abspath(Path(spec).expanduser())  # noqa: PTH100 - takes out "..", and links stay as they were named

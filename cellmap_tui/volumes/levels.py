@@ -69,7 +69,7 @@ def _voxel_volume(level: Level) -> float:
 def _reason(level: Level, voxel_size_nm: Vec3, factor: Vec3) -> str:
     name = level.name or level.path.name
     have = f"{name} at {text.voxel(level.grid.voxel_size_nm)} nm"
-    want = f"{text.voxel(voxel_size_nm)} nm"
+    want = f"{text.voxel([float(f'{length:.4g}') for length in voxel_size_nm])} nm"
     if min(factor) < 1 / (1 + TOLERANCE):
         return f"no level is as fine as {want} on every axis: {have} is upsampled"
     if max(factor) <= 1 + TOLERANCE:
