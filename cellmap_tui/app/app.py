@@ -17,6 +17,7 @@ from textual.worker import Worker, WorkerState, get_current_worker
 
 from cellmap_tui.app.keys import KEYS, bind, checked_overrides, display
 from cellmap_tui.app.modes import LATER, SCREENS
+from cellmap_tui.app.run_words import CALM_ENDS, end_words
 from cellmap_tui.app.runs_watch import RunsWatch
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.themes import DARK, load_themes, shipped_folder, variable_defaults
@@ -131,6 +132,13 @@ class CellmapApp(App[None]):
         if settings.runs_root != self._watch.runs_root:
             self._watch = RunsWatch(settings.runs_root)
             self.runs = ()
+
+    def watch_runs(self, before: tuple[RunSummary, ...], runs: tuple[RunSummary, ...]) -> None:
+        """Tell of runs that have ended since the last look, on whatever screen the user is."""
+        went_on = {run.run_id for run in before if run.is_live}
+        for run in runs:
+            if run.run_id in went_on and not run.is_live:
+                self.notify(end_words(run), severity="information" if run.state in CALM_ENDS else "error")
 
     def open_mode(self, mode: str, options: Mapping[str, object] | None = None) -> None:
         """Show a screen, with what is to be filled in there."""

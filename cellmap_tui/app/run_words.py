@@ -15,6 +15,10 @@ BYTES = "bytes"
 """Unit whose amounts are shown as sizes."""
 
 
+CALM_ENDS = frozenset({"done", "stopped"})
+"""Ends of a run that nobody needs to worry about."""
+
+
 def now() -> float:
     """Return the time that ages are told against, Unix seconds."""
     return time.time()
@@ -90,6 +94,18 @@ def clock_words(time_s: float | None, now_s: float | None = None) -> str:
     if then[:3] == today[:3]:
         return time.strftime("%H:%M:%S", then)
     return time.strftime("%Y-%m-%d %H:%M", then)
+
+
+def end_words(run: RunSummary) -> str:
+    """Return how a run ended, for a toast: ``demo is done after 13 s``."""
+    command = text.cut_middle(text.printable(run.command), 24)
+    if run.state == "done":
+        next_step = "; on the home screen, b opens its data" if run.command == "demo" else ""
+        return f"{sign('done')} {command} is done after {age_words(run)}{next_step}"
+    if run.state == "stopped":
+        return f"{sign('stopped')} {command} is stopped at {progress_words(run)}; r goes on"
+    why = f": {text.printable(run.message)}" if run.state == "failed" and run.message else ""
+    return f"{sign(run.state)} {command} {text.printable(run.state)}{why}"
 
 
 def bar(done: float | None, width: int) -> str:

@@ -145,7 +145,7 @@ async def test_a_tiny_terminal_says_the_size_needed_and_how_the_runs_are(size: t
 async def test_every_screen_survives_any_size(mode: str) -> None:
     app = app_with(*all_states(), start=mode)
     async with app.run_test(size=(160, 50)) as pilot:
-        for size in ((20, 5), (1, 1), (60, 16), (99, 30), (100, 30), (300, 80)):
+        for size in ((20, 5), (1, 1), (60, 16), (99, 30), (100, 30), (200, 60)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
 
@@ -584,3 +584,49 @@ async def test_a_wider_terminal_shows_more_of_the_run() -> None:
         await settle(pilot)
 
         assert "folder" in str(app.screen.query_one("#details Static").content)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", ["question_mark", "colon", "x", "P", "ctrl+o"])
+async def test_every_window_survives_any_size(key: str) -> None:
+    app = app_with(*all_states(), start="runs")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        for size in ((20, 5), (1, 1), (60, 16), (200, 60)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+
+
+async def test_every_theme_can_be_used() -> None:
+    app = app_with(*all_states(), start="runs")
+    async with app.run_test() as pilot:
+        for name in app.available_themes:
+            app.theme = name
+            await pilot.pause()
+
+
+async def test_an_enlarged_pane_keeps_the_focus_to_itself() -> None:
+    app = app_with(*all_states(), start="runs")
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        await pilot.press("z", "tab")
+
+        assert app.focused in app.screen.query("#list VirtualTable")
+
+
+async def test_the_end_of_a_run_is_told_on_every_screen() -> None:
+    app = app_with(start="settings")
+    async with app.run_test(notifications=True) as pilot:
+        await settle(pilot)
+        app.runs = (run_of("a", "running"), run_of("b", "running", command="import"), run_of("c", "done"))
+        app.runs = (
+            run_of("a", "done"),
+            run_of("b", "failed", command="import", message="no [x]"),
+            run_of("c", "done"),
+        )
+        await pilot.pause()
+
+        assert told(app) == [
+            "✓ demo is done after 1 min 00 s; on the home screen, b opens its data",
+            "✗ import failed: no [x]",
+        ]

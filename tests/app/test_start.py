@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from cellmap_tui.app.app import CellmapApp, run_app
+from tests.app.builders import run_of, settings_at
 
 CHECKOUT = Path(__file__).parents[2]
 HEAVY = {"numpy", "pandas", "zarr", "boto3", "botocore", "skimage", "scipy", "torch", "monai", "msgspec"}
@@ -53,3 +57,20 @@ def test_nothing_heavy_is_loaded_before_the_first_paint(start: str, tmp_path: Pa
     assert modules
     assert not modules & HEAVY
     assert len(modules) < 650
+
+
+def test_leaving_says_which_runs_go_on_and_a_closed_terminal_ends_the_app(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(app: CellmapApp) -> None:
+        app.set_reactive(CellmapApp.runs, (run_of("a", "running"), run_of("b", "paused"), run_of("c", "lost")))
+
+    monkeypatch.setattr(CellmapApp, "run", run)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run_app(settings_at()) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert capsys.readouterr() == ("", "2 runs go on: cellmap-tui runs list\n")

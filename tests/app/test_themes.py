@@ -135,3 +135,19 @@ async def test_a_wrong_key_in_a_theme_is_one_toast_and_the_app_goes_on() -> None
 def test_theme_errors_are_value_errors() -> None:
     with pytest.raises(ThemeError):
         theme_from({"name": "x", "primary": ""})
+
+
+@pytest.mark.parametrize("page", ["docs/themes.md"])
+def test_the_example_of_the_docs_is_a_theme(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    block = [line.strip() for line in text.splitlines() if line.startswith("      ")]
+
+    assert load_themes([_write("\n".join(block))]).problems == ()
+
+
+def test_the_themes_are_found_inside_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "cellmap_tui" / "app" / "themes.py"
+    (tmp_path / "cellmap_tui" / "themes").mkdir(parents=True)
+    monkeypatch.setattr("cellmap_tui.app.themes.__file__", str(module))
+
+    assert shipped_folder() == tmp_path.resolve() / "cellmap_tui" / "themes"

@@ -71,18 +71,10 @@ class HomeScreen(RunScreen):
             self.data_root = data_root
             super().__init__()
 
-    class DemoStarted(Message):
-        """The demo runs as a job."""
-
-        def __init__(self, run_id: str) -> None:
-            self.run_id = run_id
-            super().__init__()
-
     def __init__(self) -> None:
         super().__init__()
         self._local: LocalData | None = None
         self._demo_root: tuple[str, Path | None] = ("", None)
-        self._told_of = ""
         self._steps: list[NextStep] = []
         self._lines: list[Content] = []
 
@@ -103,7 +95,7 @@ class HomeScreen(RunScreen):
     def on_mount(self) -> None:
         """Follow the runs and the settings."""
         self.watch(self.app, "runs", self._show_runs, init=True)
-        self.watch(self.app, "settings", self._look, init=False)
+        self.watch(self.app, "settings", self._look_elsewhere, init=False)
         self._look()
 
     def on_screen_resume(self) -> None:
@@ -135,6 +127,13 @@ class HomeScreen(RunScreen):
         self.query_one("#here", Pane).clear_error()
         self._show_here()
         self._survey()
+        self.refresh_bindings()
+
+    def _look_elsewhere(self) -> None:
+        if self._local is None or self._local.data_root != self.cellmap.settings.data_root:
+            self._local = None
+            self._look()
+        self._show_here()
         self.refresh_bindings()
 
     @work(thread=True, exclusive=True, group="home.survey", exit_on_error=False)
@@ -184,8 +183,6 @@ class HomeScreen(RunScreen):
     def _take_demo(self, event: DemoFound) -> None:
         self._demo_root = (event.run_id, event.data_root)
         self._show_steps()
-        if self._told_of == event.run_id and event.data_root is not None:
-            self.app.notify("The demo is made. b opens it in the browser.")
 
     # Steps
 
@@ -220,10 +217,10 @@ class HomeScreen(RunScreen):
         demo = newest_demo(self.cellmap.runs)
         if step == "demo":
             self._start_demo()
+            self.app.notify("Making the demo, as a job of its own: it goes on without this app.")
         elif step == "watch" and demo is not None:
             self.cellmap.open_mode("runs", {"run": demo.run_id})
         elif step == "resume_demo" and demo is not None:
-            self._told_of = demo.run_id
             self._control(demo, "resume")
         elif step == "demo_data":
             self._browse_demo()
@@ -266,12 +263,7 @@ class HomeScreen(RunScreen):
     def _start_demo(self) -> None:
         from cellmap_tui.app.demo_job import start_demo
 
-        self.post_message(self.DemoStarted(start_demo(self.cellmap.settings)))
-
-    @on(DemoStarted)
-    def _tell_started(self, event: DemoStarted) -> None:
-        self._told_of = event.run_id
-        self.app.notify("The demo is being made, as a job of its own: it goes on without this app.")
+        start_demo(self.cellmap.settings)
 
 
 def _show_options(choices: Choices, before: list[Content], lines: list[Content]) -> None:
