@@ -89,7 +89,7 @@ class DemoResult:
     steps: tuple[StepOutcome, ...]
     """The steps of the journey that were made."""
     not_available: tuple[str, ...]
-    """Steps of the journey that this version does not have; empty with `make_only`."""
+    """Steps of the journey that this version does not have."""
 
 
 def demo(request: DemoRequest, report: Reporter) -> DemoResult:
@@ -128,7 +128,7 @@ def demo(request: DemoRequest, report: Reporter) -> DemoResult:
         size_bytes=_disk_usage(paths.root),
         elapsed_s=round(time.monotonic() - started, 3),
         steps=tuple(steps),
-        not_available=() if request.make_only else NOT_AVAILABLE,
+        not_available=NOT_AVAILABLE,
     )
 
 
