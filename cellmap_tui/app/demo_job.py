@@ -40,9 +40,12 @@ def demo_root(settings: Settings) -> Path:
     return settings.state_dir / "demo"
 
 
-def newest_demo(runs: Sequence[RunSummary]) -> RunSummary | None:
-    """Return the newest run of the demo."""
-    return next((run for run in runs if run.command == COMMAND), None)
+def demo_run(runs: Sequence[RunSummary]) -> RunSummary | None:
+    """Return the run of the demo that counts: one that goes on, else one that is done, else the newest."""
+    demos = [run for run in runs if run.command == COMMAND]
+    alive = [run for run in demos if run.is_live]
+    done = [run for run in demos if run.state == "done"]
+    return next(iter([*alive, *done, *demos]), None)
 
 
 def demo_data_root(run: RunSummary) -> Path | None:

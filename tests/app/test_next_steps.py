@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cellmap_tui.app.demo_job import demo_run
 from cellmap_tui.app.local_data import LocalData, anything_local, folder_size
 from cellmap_tui.app.next_steps import next_steps
 from tests.app.builders import run_of
@@ -58,3 +59,13 @@ def test_sizes_are_summed_until_the_time_is_up() -> None:
     assert folder_size(Path("data"), lambda: False) == (8, True)
     assert folder_size(Path("data"), lambda: True) == (0, False)
     assert folder_size(Path("data"), lambda: False, budget_s=-1.0) == (0, False)
+
+
+def test_the_demo_that_goes_on_counts_before_a_done_one_and_that_before_a_failed_one() -> None:
+    other, failed = run_of("d", "running", command="import"), run_of("c", "failed")
+    done, running = run_of("b", "done"), run_of("a", "running")
+
+    assert demo_run([other, failed, done, running]) == running
+    assert demo_run([other, failed, done]) == done
+    assert demo_run([other, failed]) == failed
+    assert demo_run([other]) is None

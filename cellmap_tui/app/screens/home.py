@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
-from cellmap_tui.app.demo_job import newest_demo
+from cellmap_tui.app.demo_job import demo_run
 from cellmap_tui.app.home_words import here_lines, run_line, step_line
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.next_steps import IMPORT_COMMAND, NextStep, next_steps
@@ -77,6 +77,7 @@ class HomeScreen(RunScreen):
         self._demo_root: tuple[str, Path | None] = ("", None)
         self._steps: list[NextStep] = []
         self._lines: list[Content] = []
+        self._starting: Worker[str] | None = None
 
     def compose_body(self) -> ComposeResult:
         """Yield the panes."""
@@ -111,7 +112,7 @@ class HomeScreen(RunScreen):
         latest = self.focused
         if isinstance(latest, Choices) and latest.id == "latest" and latest.highlighted is not None:
             return runs[latest.highlighted] if latest.highlighted < len(runs[:SHOWN_RUNS]) else None
-        return newest_demo(runs)
+        return demo_run(runs)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
@@ -163,7 +164,7 @@ class HomeScreen(RunScreen):
 
     def _show_runs(self) -> None:
         runs = self.cellmap.runs
-        demo = newest_demo(runs)
+        demo = demo_run(runs)
         if demo is not None and demo.state == "done" and self._demo_root[0] != demo.run_id:
             self._demo_root = (demo.run_id, None)
             self._find_demo(demo)
@@ -189,7 +190,7 @@ class HomeScreen(RunScreen):
     def _show_steps(self) -> None:
         _run_id, data_root = self._demo_root
         in_use = data_root == self.cellmap.settings.data_root
-        steps = next_steps(self._local, newest_demo(self.cellmap.runs), data_root, demo_in_use=in_use)
+        steps = next_steps(self._local, demo_run(self.cellmap.runs), data_root, demo_in_use=in_use)
         if steps != self._steps:
             before = [step_line(step) for step in self._steps]
             self._steps = steps
@@ -214,10 +215,11 @@ class HomeScreen(RunScreen):
 
     def action_step(self, step: str) -> None:
         """Do one of the steps."""
-        demo = newest_demo(self.cellmap.runs)
+        demo = demo_run(self.cellmap.runs)
         if step == "demo":
-            self._start_demo()
-            self.app.notify("Making the demo, as a job of its own: it goes on without this app.")
+            if not self._is_starting():
+                self._starting = self._start_demo()
+                self.app.notify("Making the demo, as a job of its own: it goes on without this app.")
         elif step == "watch" and demo is not None:
             self.cellmap.open_mode("runs", {"run": demo.run_id})
         elif step == "resume_demo" and demo is not None:
@@ -260,10 +262,17 @@ class HomeScreen(RunScreen):
             self.cellmap.open_mode("data")
 
     @work(thread=True, exclusive=True, group="home.start", exit_on_error=False)
-    def _start_demo(self) -> None:
+    def _start_demo(self) -> str:
         from cellmap_tui.app.demo_job import start_demo
 
-        start_demo(self.cellmap.settings)
+        return start_demo(self.cellmap.settings)
+
+    def _is_starting(self) -> bool:
+        """Tell whether a demo was started that is not yet among the runs: a second one would be refused."""
+        worker = self._starting
+        if worker is None or (worker.is_finished and worker.result is None):
+            return False
+        return worker.result not in {run.run_id for run in self.cellmap.runs}
 
 
 def _show_options(choices: Choices, before: list[Content], lines: list[Content]) -> None:
