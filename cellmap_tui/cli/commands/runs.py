@@ -12,11 +12,9 @@ from cellmap_tui.text import count, duration, printable, size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
 
     from cellmap_tui.cli.context import Context
-    from cellmap_tui.jobs.events import Event
     from cellmap_tui.jobs.summary import RunSummary
 
 EXAMPLES = """\
@@ -100,6 +98,7 @@ def attach(args: argparse.Namespace, context: Context) -> int:
 
 def follow(args: argparse.Namespace, context: Context) -> int:
     """Write the events of a run as they come; the exit code is the run's."""
+    from cellmap_tui.jobs.event_words import event_words
     from cellmap_tui.jobs.runs import find_run, show_run
     from cellmap_tui.jobs.watch import follow as follow_events
 
@@ -107,9 +106,9 @@ def follow(args: argparse.Namespace, context: Context) -> int:
     for event in follow_events(run):
         if context.json:
             output.write_event(event.kind, time_s=event.time_s, **event.fields)
-        elif words := event_words(event):
+        else:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.time_s))
-            output.write(f"{stamp}  {printable(words)}")
+            output.write(f"{stamp}  {printable('  '.join(event_words(event)))}")
             output.flush()
     summary = show_run(run)
     if summary.state in {"lost", "unreadable"}:
@@ -176,47 +175,6 @@ def prune(args: argparse.Namespace, context: Context) -> int:
     removed = f"removed {count(len(result.removed))} runs, {size(result.freed_bytes)}"
     _prune_answer(context, list(result.removed), result.freed_bytes, removed)
     return diagnostics.FAILED if result.failed else diagnostics.DONE
-
-
-def event_words(event: Event) -> str:
-    """Return an event as a line for people; empty for what says nothing to them."""
-    words = _EVENT_WORDS.get(event.kind)
-    return words(event) if words else event.kind
-
-
-def _progress_words(event: Event) -> str:
-    done, total, unit = (event.fields.get(name) for name in ("done", "total", "unit"))
-    if not isinstance(done, int | float):
-        return ""
-    amount: Callable[[float], str] = size if unit == "bytes" else lambda value: count(round(value))
-    of = f" of {amount(total)}" if isinstance(total, int | float) else ""
-    return f"{amount(done)}{of}{'' if unit == 'bytes' else f' {unit}'}"
-
-
-def _state_words(event: Event) -> str:
-    by = event.fields.get("by")
-    return f"{event.fields.get('state')}{f' (asked by {by})' if by else ''}"
-
-
-def _metric_words(event: Event) -> str:
-    values = event.fields.get("values")
-    parts = []
-    for name, value in (values if isinstance(values, dict) else {}).items():
-        mean = value.get("mean") if isinstance(value, dict) else value
-        parts.append(f"{name} {mean:.4g}" if isinstance(mean, int | float) else f"{name} -")
-    return f"step {event.fields.get('step')}  {'  '.join(parts)}"
-
-
-_EVENT_WORDS: dict[str, Callable[[Event], str]] = {
-    "progress": _progress_words,
-    "metric": _metric_words,
-    "state": _state_words,
-    "note": lambda event: str(event.fields.get("message")),
-    "warning": lambda event: f"warning: {event.fields.get('message')}",
-    "artefact": lambda event: f"wrote {event.fields.get('kind')} {event.fields.get('path')}",
-    "result": lambda _event: "",
-    "error": lambda event: f"error: {event.fields.get('message')}  {event.fields.get('remedy') or ''}".rstrip(),
-}
 
 
 def _root(context: Context) -> Path:
