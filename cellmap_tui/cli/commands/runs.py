@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.cli import diagnostics, output
@@ -93,7 +94,9 @@ def attach(args: argparse.Namespace, context: Context) -> int:
         raise RequestError("runs attach needs a terminal", f"headless: cellmap-tui runs follow {run.run_id}")
     from cellmap_tui.app.app import run_app
 
-    return run_app(context.settings, start="runs", options={"run": run.run_id})
+    # A run may lie outside the usual root: then the app looks at the runs beside it.
+    settings = replace(context.settings, runs_root=run.path.parent)
+    return run_app(settings, start="runs", options={"run": run.run_id})
 
 
 def follow(args: argparse.Namespace, context: Context) -> int:
