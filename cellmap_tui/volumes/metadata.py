@@ -130,17 +130,29 @@ def read_json(file: Path) -> Node:
     try:
         with file.open("rb") as stream:
             content = stream.read(LIMIT_BYTES + 1)
-        value = json.loads(content) if len(content) <= LIMIT_BYTES else None
     except FileNotFoundError:
         raise DataError(printable(f"{file} is missing")) from None
     except OSError as error:
         raise DataError(printable(f"{file}: {error.strerror}")) from None
+    return parse_json(content, file)
+
+
+def parse_json(content: bytes, file: Path) -> Node:
+    """Read the content of a metadata file, or of the object of a bucket with the key `file`.
+
+    Raises
+    ------
+    DataError
+        If it is too large, not JSON or not an object.
+    """
+    if len(content) > LIMIT_BYTES:
+        raise DataError(printable(f"{file}: larger than any metadata file ({LIMIT_BYTES // 2**20} MiB)"))
+    try:
+        value = json.loads(content)
     except RecursionError:
         raise DataError(printable(f"{file}: nested too deeply")) from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both
         raise DataError(printable(f"{file}: not JSON: {error}")) from None
-    if len(content) > LIMIT_BYTES:
-        raise DataError(printable(f"{file}: larger than any metadata file ({LIMIT_BYTES // 2**20} MiB)"))
     node = Node(value, file)
     if not isinstance(value, dict):
         raise node.wrong("must be a JSON object")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,25 +18,12 @@ from cellmap_tui.challenge.grid import Grid, Shape3, Vec3
 from cellmap_tui.errors import DataError, MissingDataError
 from cellmap_tui.text import printable
 from cellmap_tui.volumes.metadata import Node, is_there, read_json
+from cellmap_tui.volumes.transforms import composed, in_nm, only_multiscale, plain_path, units_nm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-NM_PER_UNIT = {
-    "nanometer": 1.0,
-    "nanometers": 1.0,
-    "nm": 1.0,
-    "angstrom": 0.1,
-    "angstroms": 0.1,
-    "micrometer": 1e3,
-    "micrometers": 1e3,
-    "micron": 1e3,
-    "um": 1e3,
-    "µm": 1e3,
-    "μm": 1e3,
-    "millimeter": 1e6,
-    "mm": 1e6,
-}
 VOXEL_SIZE_KEYS = ("voxel_size", "resolution", "scale")
 """Attributes of a plain array that hold its voxel size in nm; the first one present counts."""
 TRANSLATION_KEYS = ("translation", "offset")
@@ -124,8 +110,8 @@ def open_multiscale(path: Path) -> Multiscale:
         raise DataError(f"{path} is a plain array, not a multiscale group")
     if is_there(path / ".zgroup"):
         _check_format(read_json(path / ".zgroup"))
-    multiscale = _only_multiscale(read_json(path / ".zattrs"))
-    units = _units_nm(multiscale.get("axes"))
+    multiscale = only_multiscale(read_json(path / ".zattrs"))
+    units = units_nm(multiscale.get("axes"))
     around = multiscale.find("coordinateTransformations")
     levels = [_level(path, dataset, around, units) for dataset in multiscale.get("datasets").items()]
     if not levels:
@@ -183,83 +169,23 @@ def _check_format(node: Node) -> None:
         raise version.wrong(f"is Zarr v{version.value}; challenge data are Zarr v2")
 
 
-def _only_multiscale(attributes: Node) -> Node:
-    found = attributes.get("multiscales").items()
-    if not found:
-        raise attributes.get("multiscales").wrong("is empty")
-    return found[0]
-
-
-def _units_nm(axes: Node) -> Vec3:
-    names = []
-    units = []
-    for axis in axes.items():
-        name = axis.get("name")
-        kind = axis.find("type")
-        if kind is not None and kind.value not in ("space", None):
-            raise axis.wrong(f"axis {name.text()!r} is of type {kind.value!r}; only volumes of z, y, x are read")
-        names.append(name.text())
-        units.append(_nm(axis.find("unit")))
-    if names != ["z", "y", "x"]:
-        raise axes.wrong(f"must be z, y, x in this order, not {', '.join(names) or 'empty'}")
-    z, y, x = units
-    return (z, y, x)
-
-
-def _nm(unit: Node | None) -> float:
-    if unit is None or unit.value is None:
-        return 1.0
-    known = NM_PER_UNIT.get(unit.text().lower())
-    if known is None:
-        raise unit.wrong(f"unknown unit of length {unit.value!r}; use nanometer, micrometer or angstrom")
-    return known
-
-
 def _level(path: Path, dataset: Node, around: Node | None, units: Vec3) -> Level:
     name = _inner_path(path, dataset.get("path"))
-    scale, shift = _composed([dataset.get("coordinateTransformations"), around])
-    size = _in_nm(scale, units)
+    scale, shift = composed([dataset.get("coordinateTransformations"), around])
+    size = in_nm(scale, units)
     array_path = path / name
     if not is_there(array_path / ".zarray"):
         reason = " (Zarr v3)" if is_there(array_path / "zarr.json") else ""
         raise dataset.get("path").wrong(f"level {name!r} has no .zarray{reason}")
-    return _array_level(name, array_path, read_json(array_path / ".zarray"), size, _in_nm(shift, units))
+    return _array_level(name, array_path, read_json(array_path / ".zarray"), size, in_nm(shift, units))
 
 
 def _inner_path(group: Path, node: Node) -> str:
     """Return a level's path after making sure that it stays inside its group, links included."""
-    name = node.text()
-    path = PurePosixPath(name)
-    parts = path.parts
-    if not parts or path.is_absolute() or ".." in parts or any(c in name for c in "\\\0") or name != str(path):
-        raise node.wrong(f"{name!r} is not a plain path below the group")
+    name = plain_path(node)
     if not (group / name).resolve().is_relative_to(group.resolve()):
         raise node.wrong(f"{name!r} leads out of the group")
     return name
-
-
-def _composed(chain: Sequence[Node | None]) -> tuple[Vec3, Vec3]:
-    """Return scale and translation of transformations applied one after another.
-
-    NGFF 0.4 applies a level's own list first, then the list of the whole multiscale.
-    """
-    scale: Vec3 | None = None
-    shift = (0.0, 0.0, 0.0)
-    for node in (item for items in chain if items is not None for item in items.items()):
-        kind = node.get("type")
-        if kind.value == "scale":
-            by = node.get("scale").positive3()
-            scale = _product(scale or (1.0, 1.0, 1.0), by)
-            shift = _product(shift, by)
-        elif kind.value == "translation":
-            z, y, x = (a + b for a, b in zip(shift, node.get("translation").vec3(), strict=True))
-            shift = (z, y, x)
-        elif kind.value != "identity":
-            raise kind.wrong(f"must be scale or translation, not {kind.value!r}")
-    if scale is None:
-        first = next(items for items in chain if items is not None)
-        raise first.wrong("has no scale: the voxel size is not known")
-    return scale, shift
 
 
 def _array_level(name: str, path: Path, array: Node, size_nm: Vec3, translation_nm: Vec3) -> Level:
@@ -313,14 +239,3 @@ def _first_of(attributes: Node, names: Sequence[str]) -> Node | None:
         if found is not None:
             return found
     return None
-
-
-def _in_nm(lengths: Vec3, units: Vec3) -> Vec3:
-    # 12 digits: 0.00524 µm shall be 5.24 nm, not 5.240000000000001
-    z, y, x = (a if u == 1.0 else float(f"{a * u:.12g}") for a, u in zip(lengths, units, strict=True))
-    return (z, y, x)
-
-
-def _product(first: Vec3, second: Vec3) -> Vec3:
-    z, y, x = (a * b for a, b in zip(first, second, strict=True))
-    return (z, y, x)
