@@ -96,6 +96,7 @@ class ClassesScreen(BaseScreen):
 
     def on_mount(self) -> None:
         """Look at the catalog, again when the data root changes."""
+        self.watch(self.filter_bar, "text", self._refilter, init=False)
         self.watch(self.app, "settings", self._load, init=False)
         self._load()
 
@@ -151,7 +152,6 @@ class ClassesScreen(BaseScreen):
 
     # The tree
 
-    @on(FilterBar.Changed)
     def _refilter(self) -> None:
         text = self.filter_bar.text.strip()
         if text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -95,6 +96,7 @@ class DataScreen(BaseScreen):
     def on_mount(self) -> None:
         """Look at the catalog, again when the data root changes or a run ends."""
         self.crops.set_marks(self.cellmap.marked_crops)
+        self.watch(self.filter_bar, "text", self._refilter, init=False)
         self.watch(self.app, "settings", self._load, init=False)
         self.watch(self.app, "runs", self._follow_runs, init=True)
         self._load()
@@ -196,7 +198,6 @@ class DataScreen(BaseScreen):
 
     # Filter
 
-    @on(FilterBar.Changed)
     def _refilter(self) -> None:
         if self._browsed is None:
             return
@@ -221,17 +222,20 @@ class DataScreen(BaseScreen):
         self.annotations.filter(browsed.annotation_filter("", self._dataset))
         self.annotations.set_columns(annotation_columns(lambda row: browsed.by_ref[row.crop.ref]))
         self.annotations.set_rows(browsed.catalog.annotations())
+        # The rows stay; looking for garbage among 100,000 of them would stop the app for 40 ms now and then.
+        gc.freeze()
 
     @on(VirtualTable.RowsShown, "CropTable, AnnotationTable")
     def _show_counts(self) -> None:
         table, browsed = self.table, self._browsed
         if browsed is None:
             return
+        more = "…" if table.index.is_filtering else ""
         if table is self.annotations:
             total = sum(len(item.crop.classes) for item in browsed.items if item.crop.split == "train")
-            words = f"{count(len(table.index))} of {count(total)} annotations"
+            words = f"{count(len(table.index))}{more} of {count(total)} annotations"
         else:
-            words = f"{count(len(table.index))} of {count(len(browsed.items))} crops"
+            words = f"{count(len(table.index))}{more} of {count(len(browsed.items))} crops"
         marked = len(table.marks)
         if marked:
             hidden = f" ({table.index.marks_hidden} hidden)" if table.index.marks_hidden else ""
@@ -302,15 +306,19 @@ class DataScreen(BaseScreen):
         self._rest = self.set_timer(REST_S, self._show_panes)
 
     def _show_brief(self) -> None:
+        words = self._brief_words()
+        line = self.query_one("#brief", Static)
+        if line.content != words:
+            line.update(words, layout=False)
+
+    def _brief_words(self) -> Content:
         item, browsed = self.item, self._browsed
         if item is None or browsed is None:
-            self.query_one("#brief", Static).update(Content(""))
-            return
+            return Content("")
         below = f"excluded: {item.excluded}" if item.excluded is not None else ""
         marked = [browsed.by_ref[ref] for ref in self.cellmap.marked_crops if ref in browsed.by_ref]
         below = selection_words(marked, self.table.index.marks_hidden) or below
-        lines = [brief(item, self.size.width), Content(below)]
-        self.query_one("#brief", Static).update(Content("\n").join(lines))
+        return Content("\n").join([brief(item, self.size.width), Content(below)])
 
     def _show_panes(self) -> None:
         if self._browsed is not None and self.panes.display:

@@ -44,7 +44,8 @@ class RowIndex(Generic[Row]):
         self._search_text = search_text
         self._lowered: list[str | None] = []
         self._order: Sequence[int] = ()
-        self._keep: Callable[[int], bool] | None = None
+        self._keep: Callable[[Row], bool] | None = None
+        self._words: tuple[str, ...] = ()
         self._pending: Iterator[int] | None = None
         self._sort: tuple[Callable[[Row], Any], bool] | None = None
         self._needle = ""
@@ -79,6 +80,13 @@ class RowIndex(Generic[Row]):
         """Return whether the row shown at a position is marked."""
         return bool(self.marks) and self._mark_key(self.row(position)) in self.marks
 
+    def position_of_number(self, number: int) -> int | None:
+        """Return where a row is shown, or None."""
+        try:
+            return self.shown.index(number)
+        except ValueError:
+            return None
+
     def position_of(self, key: Hashable) -> int | None:
         """Return where the row with this key is shown, or None."""
         for position, number in enumerate(self.shown):
@@ -105,22 +113,15 @@ class RowIndex(Generic[Row]):
         narrows
             The caller knows that no row can join that the last filter hid.
         """
-        self._needle = ""
-        self._start(None if keep is None else lambda number: keep(self.rows[number]), narrows=narrows)
+        self._needle, self._words = "", ()
+        self._start(keep, narrows=narrows)
 
     def search(self, text: str) -> None:
         """Show only rows whose text holds every word, in any case. Call `advance` afterwards."""
         needle = text.lower()
         narrows = bool(self._needle) and needle.startswith(self._needle)
-        words = needle.split()
-        lowered = self._lowered_text
-
-        def holds(number: int) -> bool:
-            row_text = lowered(number)
-            return all(word in row_text for word in words)
-
-        self._start(holds if words else None, narrows=narrows)
-        self._needle = needle
+        self._needle, self._words = needle, tuple(needle.split())
+        self._start(None, narrows=narrows)
 
     def advance(self, budget_s: float = float("inf")) -> bool:
         """Filter on for at most `budget_s` and return whether every row has been seen."""
@@ -129,9 +130,8 @@ class RowIndex(Generic[Row]):
         end = perf_counter() + budget_s
         found = self.shown
         assert isinstance(found, list)
-        keep = self._keep
         while batch := list(islice(self._pending, _ROWS_BETWEEN_LOOKS_AT_THE_CLOCK)):
-            passed = batch if keep is None else [number for number in batch if keep(number)]
+            passed = self._passing(batch)
             found.extend(passed)
             if self.marks:
                 self._marks_shown |= self.marks & self._mark_keys(passed)
@@ -139,6 +139,13 @@ class RowIndex(Generic[Row]):
                 return False
         self._pending = None
         return True
+
+    def _passing(self, numbers: Sequence[int]) -> list[int]:
+        if self._keep is not None:
+            keep, rows = self._keep, self.rows
+            return [number for number in numbers if keep(rows[number])]
+        words, text = self._words, self._lowered_text
+        return [number for number in numbers if all(word in text(number) for word in words)]
 
     def toggle_mark(self, position: int) -> None:
         """Mark the row at a position, or take its mark away."""
@@ -180,10 +187,10 @@ class RowIndex(Generic[Row]):
         self._order = numbers
         self._start(self._keep, narrows=False)
 
-    def _start(self, keep: Callable[[int], bool] | None, *, narrows: bool) -> None:
+    def _start(self, keep: Callable[[Row], bool] | None, *, narrows: bool) -> None:
         source = self.shown if narrows and self._pending is None else self._order
         self._keep = keep
-        if keep is None:
+        if keep is None and not self._words:
             # The order itself is the answer; scanning it would only cost time.
             self._pending = None
             self.shown = self._order
