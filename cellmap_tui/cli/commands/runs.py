@@ -1,4 +1,4 @@
-"""`cellmap-tui runs`: list, show, follow, attach, stop, pause, resume, prune."""
+"""`cellmap-tui runs`: list, show, follow, attach, stop, pause, resume, compare, prune."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.commands.runs_compare import add_compare
 from cellmap_tui.errors import RefusedError, RequestError
 from cellmap_tui.text import count, duration, printable, size
 
@@ -23,6 +24,7 @@ EXAMPLES = """\
   cellmap-tui runs follow latest      events as they come, until the run ends
   cellmap-tui runs attach latest      the app on that run
   cellmap-tui runs stop 2026          any part of an id that names one run will do
+  cellmap-tui runs compare 7f3a R.json   two evaluations: runs, or their result files
   cellmap-tui runs prune --older-than 30
 """
 DAY_S = 86_400
@@ -56,6 +58,7 @@ def add(subparsers: Subparsers) -> None:
                 "--older-than", type=float, metavar="DAYS", default=0.0, help="ended at least so long ago"
             )
             verb.add_argument("--dry-run", action="store_true", help="show, remove nothing")
+    add_compare(verbs)
 
 
 def list_all(_args: argparse.Namespace, context: Context) -> int:
