@@ -1,0 +1,1 @@
+"""Scoring as the challenge does it: reading submissions, aligning, matching, distances and aggregation."""
