@@ -105,6 +105,7 @@ PANES = (
     ),
     Key("data.dataset", "D", "dataset", "Open the page of the crop's dataset: sizes, classes, a map of its crops."),
     Key("data.copy_address", "Y", "copy S3 address", "Copy the address of the crop in the bucket."),
+    Key("fetch.turn", "t", "plan", "Change between the plan of a fetch and the fetch that goes on."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),
     Key("classes.heat", "m", "heat map", "Show crops per class and dataset."),
 )
@@ -113,7 +114,7 @@ PANES = (
 KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
 """Every key by its id."""
 
-LATER_MODES = frozenset({"go.fetch", "go.train", "go.eval", "go.predict", "go.submit"})
+LATER_MODES = frozenset({"go.train", "go.eval", "go.predict", "go.submit"})
 """Keys kept for screens that this version does not have."""
 
 UNUSABLE = {

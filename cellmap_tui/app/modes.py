@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 LATER = {
-    "fetch": "downloads data",
     "train": "trains models",
     "eval": "scores results",
     "predict": "predicts",
@@ -37,6 +36,12 @@ def _classes() -> Screen[None]:
     return ClassesScreen()
 
 
+def _fetch() -> Screen[None]:
+    from cellmap_tui.app.screens.fetch import FetchScreen
+
+    return FetchScreen()
+
+
 def _runs() -> Screen[None]:
     from cellmap_tui.app.screens.runs import RunsScreen
 
@@ -59,6 +64,7 @@ SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "home": _home,
     "data": _data,
     "classes": _classes,
+    "fetch": _fetch,
     "runs": _runs,
     "settings": _settings,
     "doctor": _doctor,

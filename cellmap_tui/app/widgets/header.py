@@ -35,6 +35,7 @@ TABS = (
     Tab("home", "0", "Home"),
     Tab("data", "1", "Data"),
     Tab("classes", "2", "Classes"),
+    Tab("fetch", "3", "Fetch"),
     Tab("runs", "8", "Runs"),
     Tab("settings", "9", "Settings"),
 )

@@ -100,6 +100,11 @@ class RowIndex(Generic[Row]):
         self._lowered = [None] * len(rows) if self._search_text else []
         self._reorder()
 
+    def has_keys_of(self, rows: Sequence[Row]) -> bool:
+        """Return whether these are the rows that are there, in their order, whatever their values."""
+        key = self._row_key
+        return len(rows) == len(self.rows) and all(key(a) == key(b) for a, b in zip(rows, self.rows, strict=True))
+
     def sort(self, sort_key: Callable[[Row], Any] | None, *, reverse: bool = False) -> None:
         """Order the rows by a key, or as they came (None). Call `advance` afterwards."""
         self._sort = (sort_key, reverse) if sort_key else None

@@ -75,6 +75,22 @@ class VirtualTable(TableView[Row], can_focus=True):
         """Show other rows; filter, order and marks stay, and the cursor stays on its row if it can."""
         self._change_rows(lambda: self.index.set_rows(rows), same_rows=False)
 
+    def update_rows(self, rows: Sequence[Row]) -> None:
+        """Show the same rows with other values; only the lines on screen that have changed are painted again.
+
+        Where they are not the same rows, or they are sorted, this is `set_rows`.
+        """
+        if rows == self.index.rows:
+            return
+        if self._sorted_by is not None or not self.index.has_keys_of(rows):
+            self.set_rows(rows)
+            return
+        before, self.index.rows = self.index.rows, rows
+        top = self.scroll_offset.y
+        for position, number in enumerate(self.index.shown[top : top + self._lines], start=top):
+            if before[number] != rows[number]:
+                self._repaint_row(position)
+
     def filter(self, keep: Callable[[Row], bool] | None, *, narrows: bool = False) -> None:
         """Show only rows that `keep` accepts; see `RowIndex.filter`."""
         self._change_rows(lambda: self.index.filter(keep, narrows=narrows))
