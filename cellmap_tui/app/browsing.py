@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.crops import Annotation, Crop
+    from cellmap_tui.challenge.matching import Query
     from cellmap_tui.services.settings import Settings
-
-    Keep = Callable[[object], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,11 @@ class Browsed:
         self.by_ref = {item.crop.ref: item for item in self.items}
         self.notes = (*catalog.notes, *filter(None, (presence.note,)))
 
+    @property
+    def has_local(self) -> bool:
+        """Whether anything is on disk."""
+        return any(item.share > 0 for item in self.items)
+
     def datasets(self) -> tuple[DatasetItem, ...]:
         """Return all datasets together, then each of them."""
         found: dict[str, list[CropItem]] = {}
@@ -77,7 +81,7 @@ class Browsed:
         FilterError
             If a word of the filter means nothing; the last word may be unfinished.
         """
-        query = self.catalog.query(text, partial=True)
+        query = self._query(text)
         if query.is_empty and not dataset:
             return None
         is_local, is_excluded = self.presence.is_local, self.presence.is_excluded
@@ -91,7 +95,7 @@ class Browsed:
         FilterError
             If a word of the filter means nothing.
         """
-        query = self.catalog.query(text, partial=True)
+        query = self._query(text)
         named = any(term.key in {"split", "crop"} for word in query.words for term in word.terms)
         # By identity: hashing a crop, or spelling its name, would cost more than all the rest for 12,000 rows.
         presence, passing = self.presence, dict[int, frozenset[str]]()
@@ -108,6 +112,19 @@ class Browsed:
             return annotation.class_name in passing[key]
 
         return keep
+
+    def _query(self, text: str) -> Query:
+        """Parse a filter whose last word may be unfinished, but must still be able to become one."""
+        query = self.catalog.query(text, partial=True)
+        half_typed = [term.value for word in query.words for term in word.terms if term.key == "text"]
+        if any(not self._begins_something(value) for value in half_typed):
+            self.catalog.query(text)
+        return query
+
+    def _begins_something(self, value: str) -> bool:
+        vocabulary = self.catalog.vocabulary
+        names = (*vocabulary.classes.names, *vocabulary.other_classes, *vocabulary.datasets)
+        return any(value in name.lower() for name in names) or any(value in item.crop.name for item in self.items)
 
 
 def browse(settings: Settings) -> Browsed:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from cellmap_tui.services.class_facts import Resolution, SizeBin, VoxelSizes
 
 _NAME_WIDTH = 8
-_BAR_WIDTH = 12
+_BAR_WIDTHS = (6, 12)
+_WIDE = 40
+"""From this width on bars are long."""
 
 
 def resolution_words(found: Resolution, width: int) -> Content:
@@ -45,7 +47,7 @@ def class_page(found: Resolution, sizes: VoxelSizes, by_dataset: Mapping[str, in
     if by_dataset:
         parts += [Content(""), Content.styled("training crops by dataset", "bold")]
         highest = max(by_dataset.values())
-        room = min(max(len(name) for name in by_dataset), width - _BAR_WIDTH - 7)
+        room = min(max(len(name) for name in by_dataset), width - _bar_width(width) - 7)
         for name, crops in sorted(by_dataset.items(), key=lambda pair: (-pair[1], pair[0])):
             parts += _bar_lines(f"{cut_middle(name, room):<{room}}", crops, highest, "", width)
     return Content("\n").join(parts)
@@ -75,7 +77,8 @@ def _line(name: str, text: str, width: int, style: str = "") -> Content:
 
 
 def _bar_lines(name: str, crops: int, most: int, note: str, width: int) -> list[Content]:
-    drawn = f"{bar(crops / most if most else 0, _BAR_WIDTH):<{_BAR_WIDTH}}"
+    bar_width = _bar_width(width)
+    drawn = f"{bar(crops / most if most else 0, bar_width):<{bar_width}}"
     head = Content.assemble(printable(name), " ", (drawn, "$text-primary"), f" {crops:>4}")
     if not note:
         return [head]
@@ -83,3 +86,7 @@ def _bar_lines(name: str, crops: int, most: int, note: str, width: int) -> list[
     if len(head.plain) + 2 + len(note) <= width:
         return [Content.assemble(head, (f"  {note}", muted))]
     return [head, Content.styled(f"       {note}", muted)]
+
+
+def _bar_width(width: int) -> int:
+    return _BAR_WIDTHS[width >= _WIDE]

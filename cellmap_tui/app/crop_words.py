@@ -39,11 +39,12 @@ def class_list(names: Sequence[str], width: int) -> str:
 
 def brief(item: CropItem, width: int) -> Content:
     """Return one line about a crop: size in voxels and nm, and its classes."""
-    crop = item.crop
-    head = f"{crop.id} {crop.dataset}  {voxel_words(crop.grid.voxel_size_nm)}  {triple(crop.grid.extent_nm)} nm  "
-    head += "labels " if crop.split == "train" else "scored "
-    names = class_list(crop.classes, width - len(head) - 2)
-    return Content.assemble((f"{crop.id} ", "bold"), printable(f"{head.split(' ', 1)[1]}{names}"))
+    crop, grid = item.crop, item.crop.grid
+    dataset = cut_middle(printable(crop.dataset), max(12, width // 3))
+    what = "labels" if crop.split == "train" else "scored"
+    head = f" {dataset}  {voxel_words(grid.voxel_size_nm)}  {triple(grid.extent_nm)} nm  {what} "
+    names = class_list([printable(name) for name in crop.classes], width - len(str(crop.id)) - len(head) - 2)
+    return Content.assemble((str(crop.id), "bold"), head, names)
 
 
 def selection_words(items: Sequence[CropItem], hidden: int) -> str:
@@ -75,13 +76,10 @@ def page(item: CropItem, detail: CropDetail | None, em_levels: Sequence[str], wi
     state = presence_state(item)
     rows: list[tuple[str, str, str]] = [
         ("split", crop.split if crop.source == "challenge" else f"{crop.split}, from {crop.source}", ""),
-        (
-            "labels",
-            f"{len(crop.classes)} classes, {triple(grid.shape)} voxels of {voxel_words(grid.voxel_size_nm)}",
-            "",
-        ),
+        ("labels", f"{len(crop.classes)} classes", ""),
+        ("voxels", f"{triple(grid.shape)} of {voxel_words(grid.voxel_size_nm)}", ""),
         ("extent", f"{triple(grid.extent_nm)} nm", ""),
-        ("voxel 0", f"{' '.join(number(round(t, 2)) for t in grid.translation_nm)} nm z y x (its centre)", ""),
+        ("voxel 0", f"{' '.join(number(round(t, 2)) for t in grid.translation_nm)} nm z y x", ""),
         ("on disk", presence_words(item), COLOURS[LOOKS[state]]),
     ]
     if item.excluded is not None:

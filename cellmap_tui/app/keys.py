@@ -103,7 +103,7 @@ PANES = (
         "annotations",
         "Change between crops and their annotations, a row per crop and class.",
     ),
-    Key("data.dataset", "D", "dataset", "Open the page of the crop's dataset: sizes, classes, a map of its crops."),
+    Key("data.dataset", "m", "dataset", "Open the page of the crop's dataset: sizes, classes, a map of its crops."),
     Key("data.copy_address", "Y", "copy S3 address", "Copy the address of the crop in the bucket."),
     Key("fetch.turn", "t", "plan", "Change between the plan of a fetch and the fetch that goes on."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),

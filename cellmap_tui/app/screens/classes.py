@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.containers import VerticalScroll
+from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState, get_current_worker
@@ -135,8 +136,7 @@ class ClassesScreen(BaseScreen):
         """Show in the pane of the classes why they cannot be listed."""
         if event.worker.group == "classes.load" and event.state is WorkerState.ERROR and event.worker.error:
             self.query_one("#classes", Pane).show_error(event.worker.error)
-        else:
-            super().on_worker_state_changed(event)
+            event.prevent_default()  # Textual calls the base screen's handler by itself; it would add a toast
 
     @on(Pane.RetryAsked, "#classes")
     def action_reload(self) -> None:
@@ -204,18 +204,23 @@ class ClassesScreen(BaseScreen):
     # The class in hand
 
     @on(VirtualTable.RowHighlighted)
-    def _show_class(self, event: VirtualTable.RowHighlighted) -> None:
-        catalog = self._catalog
-        if event.row is None or catalog is None:
+    def _show_class(self) -> None:
+        node, catalog = self.table.highlighted, self._catalog
+        if node is None or catalog is None:
             return
-        row: ClassRow = event.row.row
+        row = node.row
         by_dataset = catalog.counts().get(row.name, {}) if row.training_crops else {}
         page = self.query_one("#class Static", Static)
         sizes = class_voxel_sizes(catalog, row.name)
-        page.update(class_page(resolve(catalog, row.id), sizes, by_dataset, max(20, page.content_size.width - 2)))
+        page.update(class_page(resolve(catalog, row.id), sizes, by_dataset, max(24, page.content_size.width)))
         self.query_one("#class", Pane).set_title(row.name)
         self.query_one("#class VerticalScroll").scroll_home(animate=False)
         self.query_one(HeatMap).go_to(row.name)
+
+    @on(Resize)
+    def _fit_class(self) -> None:
+        """Wrap the words to the new width, once it is known."""
+        self.call_after_refresh(self._show_class)
 
     @on(VirtualTable.RowSelected)
     def _list_crops(self, event: VirtualTable.RowSelected) -> None:

@@ -27,6 +27,8 @@ class CropScreen(SubScreen):
         The catalog with what is on disk.
     item
         The crop.
+    class_name
+        Class that the cursor begins on.
     """
 
     MODE = "data"
@@ -43,8 +45,9 @@ class CropScreen(SubScreen):
         bind("data.exclude", "exclude", "exclude"),
     ]
 
-    def __init__(self, browsed: Browsed, item: CropItem) -> None:
+    def __init__(self, browsed: Browsed, item: CropItem, class_name: str | None = None) -> None:
         super().__init__()
+        self._class_name = class_name
         self._browsed = browsed
         self._item = item
 
@@ -56,7 +59,7 @@ class CropScreen(SubScreen):
 
     def on_mount(self) -> None:
         """Look the crop up."""
-        self.query_one(CropDetails).show(self._browsed, self._item)
+        self.query_one(CropDetails).show(self._browsed, self._item, self._class_name)
 
     def on_virtual_table_row_selected(self) -> None:
         """Look at the class under the cursor."""

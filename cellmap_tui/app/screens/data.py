@@ -18,7 +18,7 @@ from cellmap_tui.app.crop_words import brief, selection_words
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.screens.base import BaseScreen
 from cellmap_tui.app.widgets.crop_panes import CropPanes
-from cellmap_tui.app.widgets.crop_tables import NOTHING, AnnotationTable, CropTable, DatasetTable
+from cellmap_tui.app.widgets.crop_tables import NOTHING, NOTHING_LOCAL, AnnotationTable, CropTable, DatasetTable
 from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
@@ -142,6 +142,12 @@ class DataScreen(BaseScreen):
             return None
         return row if isinstance(row, CropItem) else self._browsed.by_ref[row.crop.ref]
 
+    @property
+    def _class_name(self) -> str | None:
+        """The class in hand, among annotations."""
+        row = self.annotations.highlighted if self.table is self.annotations else None
+        return None if row is None else row.class_name
+
     # Loading
 
     def _load(self) -> None:
@@ -160,8 +166,7 @@ class DataScreen(BaseScreen):
         """Show in the pane of the crops why they cannot be listed."""
         if event.worker.group == "data.load" and event.state is WorkerState.ERROR and event.worker.error:
             self.query_one("#crops", Pane).show_error(event.worker.error)
-        else:
-            super().on_worker_state_changed(event)
+            event.prevent_default()  # Textual calls the base screen's handler by itself; it would add a toast
 
     @on(Pane.RetryAsked, "#crops")
     def action_reload(self) -> None:
@@ -173,7 +178,6 @@ class DataScreen(BaseScreen):
         browsed = self._browsed = event.browsed
         self.query_one(DatasetTable).set_rows(browsed.datasets())
         self._stale_annotations = True
-        self.crops.empty = NOTHING
         self.crops.set_rows(browsed.items)
         self._refilter()
         self._take_options()
@@ -181,6 +185,7 @@ class DataScreen(BaseScreen):
             self.app.notify(note, severity="warning", timeout=10)
         self._told_notes = browsed.notes
         self._show_item()
+        self.refresh_bindings()
 
     def _take_options(self) -> None:
         options, self._options = self._options, {}
@@ -203,6 +208,7 @@ class DataScreen(BaseScreen):
             return
         self._fill_annotations()
         text = self.filter_bar.text
+        self.table.empty = NOTHING_LOCAL if "local" in text and not self._browsed.has_local else NOTHING
         try:
             if self.table is self.annotations:
                 self.annotations.filter(self._browsed.annotation_filter(text, self._dataset))
@@ -236,16 +242,18 @@ class DataScreen(BaseScreen):
             words = f"{count(len(table.index))}{more} of {count(total)} annotations"
         else:
             words = f"{count(len(table.index))}{more} of {count(len(browsed.items))} crops"
-        marked = len(table.marks)
-        if marked:
-            hidden = f" ({table.index.marks_hidden} hidden)" if table.index.marks_hidden else ""
-            words += f" · {count(marked)} marked{hidden}"
+        words += f" · {count(len(table.marks))} marked" if table.marks else ""
+        hidden = table.index.marks_hidden
+        title = "annotations" if table is self.annotations else "crops"
+        self.query_one("#crops", Pane).set_title(title, f"{count(hidden)} marked are hidden" if hidden else "")
         self.filter_bar.show_count(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the filter's key while it is typed in."""
         if action == "filter":
             return not isinstance(self.focused, FilterInput)
+        if action in {"view", "annotations", "exclude", "dataset", "copy", "slice"}:
+            return self._browsed is not None
         return True
 
     def action_filter(self) -> None:
@@ -268,7 +276,6 @@ class DataScreen(BaseScreen):
         if item is not None and self.table is self.crops:
             self.crops.go_to(item.crop.ref)
         self.table.set_marks(self.cellmap.marked_crops)
-        self.query_one("#crops", Pane).set_title("annotations" if self.table is self.annotations else "crops")
         if had_focus:
             self.table.focus()
         self._show_counts()
@@ -321,6 +328,7 @@ class DataScreen(BaseScreen):
         return Content("\n").join([brief(item, self.size.width), Content(below)])
 
     def _show_panes(self) -> None:
+        self._rest = None
         if self._browsed is not None and self.panes.display:
             self.panes.show(self._browsed, self.item)
 
@@ -333,7 +341,7 @@ class DataScreen(BaseScreen):
         from cellmap_tui.app.screens.crop import CropScreen
 
         if self._browsed is not None and self.item is not None:
-            self.app.push_screen(CropScreen(self._browsed, self.item))
+            self.app.push_screen(CropScreen(self._browsed, self.item, self._class_name))
 
     @on(VirtualTable.RowSelected, "DatasetTable")
     def _open_dataset(self, event: VirtualTable.RowSelected) -> None:
@@ -359,9 +367,7 @@ class DataScreen(BaseScreen):
         from cellmap_tui.app.screens.slice import view_crop
 
         if self._browsed is not None and self.item is not None:
-            row = self.table.highlighted
-            only = None if isinstance(row, CropItem) or row is None else row.class_name
-            view_crop(self, self._browsed, self.item, only_class=only)
+            view_crop(self, self._browsed, self.item, only_class=self._class_name)
 
     def action_slice(self, action: str, *values: int) -> None:
         """Send a key of the slice pane there from anywhere on the screen."""

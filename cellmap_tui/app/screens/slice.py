@@ -78,6 +78,9 @@ class SliceScreen(SubScreen):
     def on_mount(self) -> None:
         """Draw the first slice."""
         self.query_one(SliceView).show(self._source, self._look)
+        images = self.cellmap.settings.images
+        if images != "half":
+            self.app.notify(f"images is {images!r}, but this version draws half cells only.", severity="warning")
 
     def on_slice_view_drawn(self, event: SliceView.Drawn) -> None:
         """Say what is seen."""

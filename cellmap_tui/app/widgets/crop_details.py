@@ -79,6 +79,7 @@ class CropDetails(Vertical):
         self._browsed: Browsed | None = None
         self._item: CropItem | None = None
         self._known: dict[str, CropFacts] = {}
+        self._begin_at: str | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the words and the table."""
@@ -90,8 +91,9 @@ class CropDetails(Vertical):
         """The classes."""
         return self.query_one(VirtualTable)
 
-    def show(self, browsed: Browsed, item: CropItem | None) -> None:
-        """Show a crop; what must be read from disk follows."""
+    def show(self, browsed: Browsed, item: CropItem | None, class_name: str | None = None) -> None:
+        """Show a crop, the cursor on a class of it; what must be read from disk follows."""
+        self._begin_at = class_name
         if browsed is not self._browsed:
             self._known.clear()
         self._browsed, self._item = browsed, item
@@ -147,3 +149,6 @@ class CropDetails(Vertical):
     def _write(self, words: Content, items: tuple[ClassItem, ...]) -> None:
         self.query_one(Static).update(words)
         self.table.set_rows(items)
+        if items and self._begin_at is not None:
+            self.table.go_to(self._begin_at)
+            self._begin_at = None

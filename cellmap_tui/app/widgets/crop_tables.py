@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 NOTHING = "Nothing matches: esc clears the filter."
+NOTHING_LOCAL = (
+    "Nothing is on this disk yet: on the home screen (0) you can make demo data or see how to import your own."
+)
 
 
 class CropTable(VirtualTable[CropItem]):

@@ -76,8 +76,8 @@ class FilterBar(Vertical):
 
         & > Horizontal { height: 1; }
         & .filter--sign { width: 3; padding: 0 1; color: $text-muted; }
-        & FilterInput { width: 1fr; background: transparent; }
-        & .filter--count { width: 1fr; max-width: 54; padding: 0 1; text-align: right; color: $text-muted; }
+        & FilterInput { width: 3fr; background: transparent; }
+        & .filter--count { width: 4fr; max-width: 48; padding: 0 1 0 0; text-align: right; color: $text-muted; }
         & > .filter--error { display: none; height: auto; padding: 0 1 0 3; color: $text-error; }
         &.-bad > .filter--error { display: block; }
         &:focus-within .filter--sign { color: $text-primary; text-style: bold; }
