@@ -27,6 +27,18 @@ official toolbox: nothing much finer than the labels is worth its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
+class LevelPlace:
+    """What a pyramid's group says about one of its levels."""
+
+    name: str
+    """Path below the group, such as ``s0``."""
+    voxel_size_nm: Vec3
+    """Its voxel size, z, y, x."""
+    translation_nm: Vec3
+    """Centre of its first voxel, z, y, x."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmLevel:
     """One array of an EM pyramid, as the bucket describes it."""
 
@@ -81,7 +93,7 @@ class Padding:
 class LevelChoice:
     """Whether a level is fetched, and why."""
 
-    level: EmLevel
+    place: LevelPlace
     """The level."""
     is_wanted: bool
     """Whether it is fetched."""
@@ -107,13 +119,13 @@ def world_box(crop: Crop) -> WorldBox:
 
 
 def choose_levels(
-    levels: Sequence[EmLevel], labels_nm: Vec3, *, everything: bool = False, names: Sequence[str] = ()
+    places: Sequence[LevelPlace], labels_nm: Vec3, *, everything: bool = False, names: Sequence[str] = ()
 ) -> tuple[LevelChoice, ...]:
     """Decide for each level of a pyramid whether a crop needs it.
 
     Parameters
     ----------
-    levels
+    places
         The pyramid.
     labels_nm
         Voxel size of the crop's labels.
@@ -125,29 +137,34 @@ def choose_levels(
     Raises
     ------
     RequestError
-        If a name is no level of this pyramid and none of them is.
+        If none of the names is a level of this pyramid.
     """
-    if names and not {level.name for level in levels} & set(names):
-        known = ", ".join(level.name for level in levels)
+    if names and not {place.name for place in places} & set(names):
+        known = ", ".join(place.name for place in places)
         raise RequestError(f"the EM has no level {' or '.join(names)}", f"it has {known}")
-    return tuple(_choice(level, labels_nm, everything, names) for level in levels)
+    choices = [_choice(place, labels_nm, everything, names) for place in places]
+    if choices and not any(choice.is_wanted for choice in choices):
+        coarsest = max(choices, key=lambda choice: math.prod(choice.place.voxel_size_nm))
+        sizes = f"voxels of {voxel(coarsest.place.voxel_size_nm)} nm, labels {voxel(labels_nm)} nm"
+        better = LevelChoice(coarsest.place, True, f"{sizes}: the coarsest level there is, and all are finer")
+        choices = [better if choice is coarsest else choice for choice in choices]
+    return tuple(choices)
 
 
-def _choice(level: EmLevel, labels_nm: Vec3, everything: bool, names: Sequence[str]) -> LevelChoice:
+def _choice(place: LevelPlace, labels_nm: Vec3, everything: bool, names: Sequence[str]) -> LevelChoice:
     if names:
-        asked = level.name in names
-        return LevelChoice(level, asked, "asked for by name" if asked else "other levels were asked for by name")
+        asked = place.name in names
+        return LevelChoice(place, asked, "asked for by name" if asked else "other levels were asked for by name")
     if everything:
-        return LevelChoice(level, True, "all EM resolutions were asked for")
-    shares = [have / labels for have, labels in zip(level.grid.voxel_size_nm, labels_nm, strict=True)]
-    sizes = f"voxels of {voxel(level.grid.voxel_size_nm)} nm, labels {voxel(labels_nm)} nm"
+        return LevelChoice(place, True, "all EM resolutions were asked for")
+    shares = [have / labels for have, labels in zip(place.voxel_size_nm, labels_nm, strict=True)]
+    sizes = f"voxels of {voxel(place.voxel_size_nm)} nm, labels {voxel(labels_nm)} nm"
+    limit = f"{number(NEEDED_FINENESS)} ×"
     if min(shares) > NEEDED_FINENESS:
-        return LevelChoice(level, True, f"{sizes}: no finer than {number(NEEDED_FINENESS)} × the labels on any axis")
+        return LevelChoice(place, True, f"{sizes}: above {limit} the labels on every axis")
     axis = "zyx"[shares.index(min(shares))]
-    share = float(f"{min(shares):.2g}")
-    return LevelChoice(
-        level, False, f"{sizes}: {number(share)} × the labels on {axis}, finer than {number(NEEDED_FINENESS)} ×"
-    )
+    share = number(float(f"{min(shares):.2g}"))
+    return LevelChoice(place, False, f"{sizes}: {share} × the labels on {axis}, and {limit} or less is left out")
 
 
 def needed_voxels(level: EmLevel, box: WorldBox, padding: Padding) -> Box:
