@@ -76,7 +76,7 @@ def page(item: CropItem, detail: CropDetail | None, em_levels: Sequence[str], wi
     state = presence_state(item)
     rows: list[tuple[str, str, str]] = [
         ("split", crop.split if crop.source == "challenge" else f"{crop.split}, from {crop.source}", ""),
-        ("labels", f"{len(crop.classes)} classes", ""),
+        ("labels", f"{len(crop.classes)} class{'es' if len(crop.classes) != 1 else ''}", ""),
         ("voxels", f"{triple(grid.shape)} of {voxel_words(grid.voxel_size_nm)}", ""),
         ("extent", f"{triple(grid.extent_nm)} nm", ""),
         ("voxel 0", f"{' '.join(number(round(t, 2)) for t in grid.translation_nm)} nm z y x", ""),
