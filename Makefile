@@ -11,7 +11,7 @@ help:            ## Show what there is
 
 demo: env        ## Install, make synthetic data, open the app on it (headless where there is no terminal)
 	@if [ -t 0 ] && [ -t 1 ]; then \
-	  $(BIN)/cellmap-tui --batch --quiet demo --make-only --dest $(DEMO) >/dev/null && \
+	  $(BIN)/cellmap-tui --batch demo --make-only --dest $(DEMO) >/dev/null && \
 	  exec $(BIN)/cellmap-tui --data-root $(DEMO)/data; \
 	else \
 	  exec $(BIN)/cellmap-tui --batch demo --dest $(DEMO); \
