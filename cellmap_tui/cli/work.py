@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.events import Event
     from cellmap_tui.jobs.rundir import RunDir
 
-WORKING_COMMANDS = frozenset({"demo", "import", "catalog"})
+WORKING_COMMANDS = frozenset(
+    {"demo", "import", "catalog", "evaluate", "batch-eval", "validate-submission", "speedtest"}
+)
 """Commands that answer ``--json`` with a stream of events, whose last line is a result or an error."""
 
 _TOLD_AT_THE_END = frozenset({"result", "error", "state"})

@@ -57,6 +57,36 @@ COMMANDS: dict[str, Command] = _table(
         run="cellmap_tui.services.import_data:import_data",
         summary="Bring EM and label stacks of your own into the challenge layout.",
     ),
+    Command(
+        name="evaluate",
+        request="cellmap_tui.services.evaluate:EvaluateRequest",
+        run="cellmap_tui.services.evaluate:evaluate",
+        summary="Score a submission or predictions against ground truth.",
+    ),
+    Command(
+        name="batch-eval",
+        request="cellmap_tui.services.batch_eval:BatchEvalRequest",
+        run="cellmap_tui.services.batch_eval:batch_eval",
+        summary="Score many submissions into one table.",
+    ),
+    Command(
+        name="validate-submission",
+        request="cellmap_tui.services.validate_submission:ValidateRequest",
+        run="cellmap_tui.services.validate_submission:validate_submission",
+        summary="Check what will be uploaded: coverage, format, every volume.",
+    ),
+    Command(
+        name="fetch-archive",
+        request="cellmap_tui.services.fetch_archive:FetchArchiveRequest",
+        run="cellmap_tui.services.fetch_archive:fetch_archive",
+        summary="Download and unpack a published archive of all crops.",
+    ),
+    Command(
+        name="speedtest",
+        request="cellmap_tui.services.speedtest:SpeedtestRequest",
+        run="cellmap_tui.services.speedtest:speedtest",
+        summary="Measure the throughput of the bucket.",
+    ),
 )
 """Every command that can run as a job."""
 

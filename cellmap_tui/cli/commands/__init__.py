@@ -18,7 +18,11 @@ COMMANDS = {
     "crops": ("crops", "list crops and annotations, filter them, set crops aside"),
     "classes": ("classes", "list the classes: ids, groups, scoring, crops"),
     "catalog": ("catalog", "re-read the published manifests"),
+    "evaluate": ("evaluate", "score a submission or predictions against ground truth"),
+    "batch-eval": ("batch_eval", "score many submissions into one table"),
+    "validate-submission": ("validate_submission", "check what will be uploaded: coverage, format, every volume"),
     "visualize": ("visualize", "slices of local crops as PNG or in the terminal"),
+    "speedtest": ("speedtest", "measure the throughput of the bucket"),
     "runs": ("runs", "list, follow, stop and resume runs"),
     "doctor": ("doctor", "check the machine and its surroundings"),
 }
