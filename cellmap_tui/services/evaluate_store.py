@@ -12,15 +12,13 @@ import hashlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import CellmapError, RefusedError
+from cellmap_tui.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-T = TypeVar("T")
 
 FORMAT = 1
 KEPT_S = 90 * 86_400.0
@@ -78,18 +76,15 @@ class PairStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get(self, key: str, model: type[T]) -> T | None:
+    def get(self, key: str) -> dict[str, Any] | None:
         """Return the finished pair under a key, None where there is none that can be read."""
-        from cellmap_tui.services.models import from_json
-
         path = self._path(key)
         try:
-            content = path.read_bytes()
-            found = from_json(content, model, source=str(path))
+            found = json.loads(path.read_bytes())
             os.utime(path)
-        except (OSError, CellmapError):
+        except (OSError, ValueError):
             return None
-        return found
+        return found if isinstance(found, dict) else None
 
     def put(self, key: str, value: object) -> None:
         """Keep a finished pair.

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.submission_tree import SubmissionTree
     from cellmap_tui.services.validate_model import CoverageState
 
-SIZE_KEYS = ("voxel_size", "resolution", "scale", "pixelResolution")
-OFFSET_KEYS = ("translation", "offset")
-"""Attributes that the official scorer reads, in its order."""
+
 TOLERANCE = 1e-3
 EXACT_FLOAT_IDS = {2: 2**11, 4: 2**24, 8: 2**53}
 """Largest id that a float of so many bytes tells from its neighbour."""
@@ -104,13 +102,14 @@ def read_header(tree: SubmissionTree, path: str) -> Header:
         If they are damaged.
     """
     from cellmap_tui.volumes.metadata import parse_json
+    from cellmap_tui.volumes.ngff import TRANSLATION_KEYS, VOXEL_SIZE_KEYS
 
     array = parse_json(tree.read(f"{path}/.zarray"), Path(f"{path}/.zarray"))
     attributes = f"{path}/.zattrs"
     found: dict[str, Any] = {}
     if attributes in tree.sizes:
         node = parse_json(tree.read(attributes), Path(attributes))
-        for kind, names in (("size", SIZE_KEYS), ("offset", OFFSET_KEYS)):
+        for kind, names in (("size", VOXEL_SIZE_KEYS), ("offset", TRANSLATION_KEYS)):
             value = next((node.find(name) for name in names if node.find(name) is not None), None)
             found[kind] = None if value is None else value.positive3() if kind == "size" else value.vec3()
     return Header(array.get("dtype").text(), array.get("shape").shape3(), found.get("size"), found.get("offset"))

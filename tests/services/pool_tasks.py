@@ -1,0 +1,43 @@
+"""Tasks for the worker pool's tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from cellmap_tui.errors import DataError
+
+
+def do(payload, tell):
+    """Do what the payload says, in a worker process."""
+    what, *rest = payload
+    tell(1)
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "die once":
+        if not Path(rest[0]).exists():
+            Path(rest[0]).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "lived"
+    if what == "wrong":
+        raise DataError("the volume is broken", "write it again")
+    if what == "bug":
+        raise ZeroDivisionError("oops")
+    if what == "memory":
+        raise MemoryError
+    if what == "together":
+        return _meet(Path(rest[0]), rest[1])
+    return what
+
+
+def _meet(folder, name):
+    """Say how many tasks are at work at the same time."""
+    (folder / name).touch()
+    deadline_s = time.monotonic() + 0.3
+    most = 0
+    while time.monotonic() < deadline_s:
+        most = max(most, len(list(folder.iterdir())))
+    (folder / name).unlink()
+    return most
