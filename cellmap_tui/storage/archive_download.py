@@ -112,9 +112,8 @@ class ArchiveFile:
     @property
     def present_bytes(self) -> int:
         """Size of all finished parts."""
-        short_bytes = self.count * self.part_bytes - self.head.size_bytes
         is_last_done = self.count > 0 and self.journal.is_done(self.count - 1)
-        return self.journal.done * self.part_bytes - (short_bytes if is_last_done else 0)
+        return _bytes_of(self.journal.done, is_last_done, self.head, self.part_bytes)
 
     def span(self, part: int) -> tuple[int, int]:
         """Return the first byte of a part and the one after its last."""
@@ -158,8 +157,14 @@ def bytes_on_disk(path: Path, head: ArchiveHead, part_bytes: int) -> int:
     if not _has_size(path, head):
         return 0
     count = -(-head.size_bytes // part_bytes)
-    done = sum(read_parts(_journal_path(path), _work(head, part_bytes), count))
-    return min(head.size_bytes, done * part_bytes)
+    done = read_parts(_journal_path(path), _work(head, part_bytes), count)
+    return _bytes_of(sum(done), bool(done[-1]), head, part_bytes)
+
+
+def _bytes_of(parts: int, is_last_done: bool, head: ArchiveHead, part_bytes: int) -> int:
+    """Return the size of so many parts; the last one may be short."""
+    short_bytes = -head.size_bytes % part_bytes if is_last_done else 0
+    return parts * part_bytes - short_bytes
 
 
 def _journal_path(path: Path) -> Path:

@@ -198,7 +198,8 @@ def write_member(read_at: Callable[[int, int], bytes], entry: Entry, target: Pat
     CorruptMemberError
         If its bytes do not agree with the directory.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident():x}.part")
+    # The same name each time: one process unpacks at a time, and the next one writes over what a killed one left.
+    temporary = target.with_name(f".{target.name}.unpacking")
     try:
         with temporary.open("wb") as file:
             crc = size_bytes = 0

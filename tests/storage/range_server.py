@@ -29,7 +29,7 @@ class Request:
 
 Fault = tuple[str, Any]
 """What is wrong with an answer: ``("status", 503)``, ``("short", n)``, ``("corrupt", offset)``, ``("html", None)``,
-``("reset", n)``, ``("whole", None)``, ``("headers", {...})``."""
+``("whole", None)``, ``("headers", {...})``."""
 
 
 @dataclass
@@ -140,7 +140,7 @@ def _send(handler: BaseHTTPRequestHandler, request: Request, data: bytes, etag: 
     if handler.command == "HEAD":
         return
     try:
-        if kind in {"short", "reset"}:
+        if kind == "short":
             handler.wfile.write(body[:value])
             handler.wfile.flush()
             handler.close_connection = True
