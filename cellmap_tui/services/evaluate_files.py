@@ -59,12 +59,12 @@ def write_csv(path: Path, pairs: Sequence[PairResult]) -> None:
     names = [field.name for field in dataclasses.fields(PairResult)]
     writer.writerow(names)
     writer.writerows([_csv_cell(getattr(pair, name)) for name in names] for pair in pairs)
-    _write(path, text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 def write_markdown(path: Path, result: EvaluateResult) -> None:
     """Write the overall scores and the tables; RefusedError if it cannot be written."""
-    _write(path, markdown(result).encode())
+    write_text(path, markdown(result))
 
 
 def markdown(result: EvaluateResult) -> str:
@@ -106,6 +106,11 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     import msgspec
 
     _write(path, msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file; RefusedError if it cannot be written."""
+    _write(path, text.encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,11 +11,23 @@ from cellmap_tui.challenge.differences import CatalogDiff
 from cellmap_tui.jobs.events import MAX_WAITING_LINES
 from cellmap_tui.jobs.rundir import create_run, environment_summary
 from cellmap_tui.jobs.summary import RunSummary
+from cellmap_tui.services.batch_eval import BatchEvalResult, BatchRow
 from cellmap_tui.services.catalog_refresh import RefreshResult
+from cellmap_tui.services.compare_runs import CompareResult, ScoreRow
 from cellmap_tui.services.demo import DemoResult
 from cellmap_tui.services.doctor_model import Check, DoctorReport
+from cellmap_tui.services.evaluate_model import (
+    ClassResult,
+    EvaluatePlan,
+    EvaluateResult,
+    Explanation,
+    ObjectRow,
+    PairPlan,
+    PairResult,
+)
 from cellmap_tui.services.import_model import ImportedArray, ImportResult
 from cellmap_tui.services.models import from_json
+from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
 from tests.jobs.helpers import HERE
 from tests.jobs.work import CountRequest
 
@@ -33,6 +45,10 @@ def section(title):
     [
         ("demo", [DemoResult]),
         ("import", [ImportResult, ImportedArray]),
+        ("evaluate", [EvaluateResult, ClassResult, PairResult, EvaluatePlan, PairPlan, Explanation, ObjectRow]),
+        ("batch-eval", [BatchEvalResult, BatchRow]),
+        ("validate-submission", [ValidateResult, Coverage, Finding]),
+        ("runs compare", [CompareResult, ScoreRow]),
         ("catalog refresh", [RefreshResult, CatalogDiff]),
         ("doctor", [DoctorReport, Check]),
         ("runs", [RunSummary]),
