@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.rundir import RunDir
 
 WORKING_COMMANDS = frozenset(
-    {"demo", "import", "catalog", "evaluate", "batch-eval", "validate-submission", "speedtest"}
+    {
+        "demo",
+        "import",
+        "fetch-data",
+        "verify",
+        "catalog",
+        "evaluate",
+        "batch-eval",
+        "validate-submission",
+        "speedtest",
+    }
 )
 """Commands that answer ``--json`` with a stream of events, whose last line is a result or an error."""
 

@@ -55,6 +55,8 @@ class Prepared:
     """Crop to the classes that are empty in the bucket, for crops of which everything was listed."""
     parts: list[dict[str, list[int]]]
     """For each crop, its classes and levels with the number of objects that are here and that are wanted."""
+    verified_bytes: list[int]
+    """For each crop, the bytes that are here and known to be right."""
     boxes: dict[str, list[tuple[int, EmLevel, Box]]]
     """Folder of a level to the crops that need chunks of it, and which."""
     requests: int
@@ -137,6 +139,7 @@ class _Planner:
     problems: list[FetchFailure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     parts: list[dict[str, list[int]]] = field(default_factory=list)
+    verified_bytes: list[int] = field(default_factory=list)
     boxes: dict[str, list[tuple[int, EmLevel, Box]]] = field(default_factory=dict)
     disk_bytes: int = 0
     _shared: set[str] = field(default_factory=set)
@@ -145,6 +148,7 @@ class _Planner:
         """Add a crop."""
         place = len(self.crops)
         self.parts.append({})
+        self.verified_bytes.append(0)
         shared = {remote.key: remote for remote in (*survey.above.objects, *survey.em.metadata)}
         fresh = [remote for key, remote in shared.items() if key not in self._shared]
         self._shared.update(shared)
@@ -208,6 +212,7 @@ class _Planner:
             groups=tuple(self.groups),
             empty_labels=self.empty_labels,
             parts=self.parts,
+            verified_bytes=self.verified_bytes,
             boxes=self.boxes,
             requests=reader.requests,
         )
@@ -234,6 +239,7 @@ class _Planner:
                 here += 1
                 here_bytes += remote.size_bytes
                 part[0] += 1
+                self.verified_bytes[place] += remote.size_bytes
                 continue
             needed = is_required or is_metadata(key)
             self.objects.add(PlannedObject(place, key, remote.size_bytes, remote.etag, needed))

@@ -58,6 +58,18 @@ COMMANDS: dict[str, Command] = _table(
         summary="Bring EM and label stacks of your own into the challenge layout.",
     ),
     Command(
+        name="fetch-data",
+        request="cellmap_tui.services.fetch_model:FetchRequest",
+        run="cellmap_tui.services.fetch:fetch",
+        summary="Download crops: planned, checked, resumable.",
+    ),
+    Command(
+        name="verify",
+        request="cellmap_tui.services.verify_model:VerifyRequest",
+        run="cellmap_tui.services.verify:verify",
+        summary="Check what is on disk against the bucket, and repair it.",
+    ),
+    Command(
         name="evaluate",
         request="cellmap_tui.services.evaluate:EvaluateRequest",
         run="cellmap_tui.services.evaluate:evaluate",

@@ -15,6 +15,8 @@ Subparsers = Any
 COMMANDS = {
     "demo": ("demo", "make a small synthetic challenge and walk the journey on it"),
     "import": ("import_data", "bring EM and label stacks of your own into the challenge layout"),
+    "fetch-data": ("fetch_data", "download crops: planned, checked, resumable"),
+    "verify": ("verify", "check what is on disk against the bucket, and repair it"),
     "crops": ("crops", "list crops and annotations, filter them, set crops aside"),
     "classes": ("classes", "list the classes: ids, groups, scoring, crops"),
     "catalog": ("catalog", "re-read the published manifests"),

@@ -1,0 +1,120 @@
+"""A fetch in words: its plan, its result, and the command that finishes it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cellmap_tui.text import count, duration, number, size, triple, voxel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cellmap_tui.services.fetch_model import CropPlan, FetchFailure, FetchPlan, FetchRequest, FetchResult
+
+_MOST_NAMED = 20
+_CLASSES_SHOWN = 6
+
+
+def plan_sentence(plan: FetchPlan) -> str:
+    """Return a plan in one line."""
+    here = plan.wanted - plan.to_fetch
+    words = [
+        f"{count(len(plan.crops))} crops from {plan.address}",
+        f"{count(plan.to_fetch.objects)} objects, {size(plan.to_fetch.bytes)} to fetch",
+    ]
+    if here.objects:
+        words.append(f"{count(here.objects)} objects, {size(here.bytes)} are here")
+    words.append(f"{size(plan.free_bytes)} free")
+    if plan.estimated_s is not None and plan.to_fetch.objects:
+        words.append(f"about {duration(max(1, plan.estimated_s))}")
+    return "; ".join(words)
+
+
+def plan_lines(plan: FetchPlan) -> list[str]:
+    """Return a plan for people: every crop, every level with its reason, and the sum."""
+    lines: list[str] = []
+    for crop in plan.crops:
+        lines += crop_lines(crop)
+    lines.append(plan_sentence(plan))
+    lines += [f"note: {words}" for words in plan.notes]
+    lines += [f"warning: {words}" for words in plan.warnings]
+    lines += [f"missing: {failure.key}: {failure.message}" for failure in plan.problems]
+    return lines
+
+
+def crop_lines(crop: CropPlan) -> list[str]:
+    """Return a crop of a plan: its labels and every level with its reason."""
+    here = f", {size(crop.here.bytes)} here" if crop.here.objects else ""
+    lines = [f"{crop.ref}: {crop.what}, {count(crop.wanted.objects)} objects, {size(crop.wanted.bytes)}{here}"]
+    if crop.label_classes:
+        empty = f", {count(len(crop.empty_classes))} empty in the bucket" if crop.empty_classes else ""
+        lines.append(f"  labels  {count(crop.labels.objects)} objects, {size(crop.labels.bytes)}{empty}")
+    elif crop.split == "test":
+        lines.append("  labels  of a test crop are not published")
+    for level in crop.levels:
+        if not level.is_fetched:
+            lines.append(f"  {level.name:6}  skip   {level.reason}")
+            continue
+        absent = f", {count(level.absent)} absent (fill value)" if level.absent else ""
+        amount = f"{count(level.chunks)} chunks{absent}, {size(level.wanted.bytes)}"
+        where = f"{triple(level.voxels)} voxels of {voxel(level.voxel_size_nm)} nm"
+        lines.append(f"  {level.name:6}  fetch  {amount}, {where}; {level.reason}")
+    return lines
+
+
+def result_lines(result: FetchResult) -> list[str]:
+    """Return a result for people, what is missing last."""
+    complete = sum(crop.state == "complete" for crop in result.crops)
+    rate = result.fetched.bytes / result.elapsed_s if result.elapsed_s > 0 else 0
+    lines = [
+        f"{count(complete)} of {count(len(result.crops))} crops complete in {result.data_root}",
+        f"fetched {count(result.fetched.objects)} objects, {size(result.fetched.bytes)} in "
+        f"{duration(result.elapsed_s)} ({size(rate)}/s); {count(result.kept.objects)} were here",
+    ]
+    if result.absent:
+        lines.append(f"{count(result.absent)} chunks of EM are not in the bucket: they read as the fill value")
+    lines += [f"made here: {path}" for path in result.made_levels]
+    if not result.failed:
+        return lines
+    lines.append(f"{count(result.failed)} objects are missing:")
+    lines += [f"  {failure_words(failure)}" for failure in result.failures[:_MOST_NAMED]]
+    if result.failed > _MOST_NAMED:
+        lines.append(f"  … and {count(result.failed - _MOST_NAMED)} more (all with --json)")
+    return [*lines, f"to finish: {result.finish_command}"]
+
+
+def failure_words(failure: FetchFailure) -> str:
+    """Return one failure in a line: crop, object, what went wrong."""
+    tries = f" ({failure.tries} tries)" if failure.tries > 1 else ""
+    whose = f"{failure.crop}: " if failure.crop else ""
+    return f"{whose}{failure.key}: {failure.message}{tries}"
+
+
+def finish_command(request: FetchRequest, refs: Sequence[str], failures: Sequence[FetchFailure]) -> str:
+    """Return the command that fetches what is missing; empty when nothing is."""
+    if not refs and not failures:
+        return ""
+    crops = ",".join(refs) if 0 < len(refs) <= _MOST_NAMED else request.crops
+    words = ["cellmap-tui", "--batch", "fetch-data", "--crops", crops, "--dest", str(request.data_root)]
+    for flag, value in _given(request):
+        words += [flag, value] if value else [flag]
+    return shlex.join(words)
+
+
+def _given(request: FetchRequest) -> list[tuple[str, str]]:
+    """Return the options that decide which objects are wanted, and where they are."""
+    options = [
+        ("--classes", ",".join(request.classes)),
+        ("--raw-padding", str(request.raw_padding) if request.raw_padding else ""),
+        ("--raw-padding-nm", number(request.raw_padding_nm) if request.raw_padding_nm else ""),
+        ("--levels", ",".join(request.levels)),
+        ("--endpoint-url", request.endpoint_url),
+        ("--manifest", request.manifest or ""),
+        ("--train-manifest", request.train_manifest or ""),
+        ("--test-manifest", request.test_manifest or ""),
+    ]
+    found = [(flag, value) for flag, value in options if value]
+    if request.fetch_all_em_resolutions:
+        found.append(("--fetch-all-em-resolutions", ""))
+    return found
