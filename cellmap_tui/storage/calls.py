@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cellmap_tui.storage.faults import Fault, FaultError, Kind, classify
 from cellmap_tui.storage.outage import Listener, Outage
@@ -54,6 +54,15 @@ class _Tries:
     counted: int = 0
     slowed: int = 0
     absent: int = 0
+
+
+class _Sent(NamedTuple):
+    """When a request was sent."""
+
+    at: float
+    """The time of the monotonic clock."""
+    answers: int
+    """How many requests had been answered by then."""
 
 
 class Calls:
@@ -131,17 +140,17 @@ class Calls:
             finally:
                 self.width.leave()
             try:
-                await self._after(fault, key, tries, answers, confirm_absent)
+                await self._after(fault, key, tries, _Sent(began, answers), confirm_absent)
             except FaultError as error:
                 raise GaveUpError(error.fault, tries.counted + 1) from None
 
-    async def _after(self, fault: Fault, key: str, tries: _Tries, answers: int, confirm_absent: bool) -> None:
+    async def _after(self, fault: Fault, key: str, tries: _Tries, sent: _Sent, confirm_absent: bool) -> None:
         """Wait as the fault demands, or raise if asking again is of no use."""
         if fault.kind is Kind.SLOW_DOWN:
-            await self._slow_down(fault, key, tries, answers)
+            await self._slow_down(fault, key, tries, sent)
             return
         if fault.kind is Kind.NETWORK:
-            if self.outage.answers == answers and await self.outage.is_confirmed(fault.message):
+            if self.outage.answers == sent.answers and await self.outage.is_confirmed(fault.message):
                 return
         else:
             self.outage.answered()
@@ -152,10 +161,10 @@ class Calls:
         tries.counted += 1
         await asyncio.sleep(_backoff_s(tries.counted))
 
-    async def _slow_down(self, fault: Fault, key: str, tries: _Tries, answers: int) -> None:
-        self.width.slowed()
+    async def _slow_down(self, fault: Fault, key: str, tries: _Tries, sent: _Sent) -> None:
+        self.width.slowed(sent.at)
         await self._ask_how_long(key)
-        if self.outage.answers == answers:
+        if self.outage.answers == sent.answers:
             self.outage.check_patience(fault.message)
         else:
             tries.slowed += 1

@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WIDEST = 256
-_START = 128
+_START = 64  # doubles with each round of answers: a server with a low limit is not met by the full width
+_MOST_AT_START = 128
+_FIRST_RATE = 50.0  # requests a second, from where the rate that a server takes is searched
+_SEARCH_FACTOR = 2.0
+_SEARCH_WINDOW_S = 0.3
+_SEARCH_ANSWERS = 5
 _NARROWEST = 64
 _OBJECTS_PER_S = 3000  # more than two cores carry; with the latency it gives the width that is of use
 _WINDOW_S = 0.5
 _WINDOW_ANSWERS = 20
 _LONGEST_WINDOW_S = 3.0
 _ALARM_ANSWERS = 8
-_ALARM_S = 0.05
+_ALARM_S = 0.005
 _SHARE_OVER_LIMIT = 0.1
 _SHARE_NOISE = 0.02
 _LONGEST_PAUSE_S = 10.0
@@ -50,6 +55,9 @@ class Width:
         self._latency_s = math.inf
         self._latencies: deque[float] = deque(maxlen=8)
         self._windows: deque[tuple[float, int]] = deque(maxlen=8)
+        self._is_starting = True
+        self._most_at_start = min(_MOST_AT_START, self.widest)
+        self._narrowed_at = -math.inf
         self._ceiling = math.inf
         self._quiet = 0
         self._unbound = 0
@@ -82,17 +90,23 @@ class Width:
     def answered(self, latency_s: float) -> None:
         """Count a request that the server answered."""
         self._ok += 1
+        if self._is_starting and self.limit < self._most_at_start:
+            self.limit += 1
+            self._wake()
         if latency_s < self._latency_s:
             self._latency_s = latency_s
-        if self._clock() - self._began >= _WINDOW_S:
+        if self._clock() - self._began >= self._window_s:
             self._close_window()
 
-    def slowed(self) -> None:
-        """Count a request that the server answered with *slow down*."""
+    def slowed(self, sent_at: float) -> None:
+        """Count a request, sent at this time of the clock, that the server answered with *slow down*."""
+        if sent_at < self._narrowed_at:
+            return  # it was on its way already when the last such answer narrowed the width
         self._slow += 1
+        self._is_starting = False
         elapsed_s = self._clock() - self._began
         is_alarm = self._slow >= _ALARM_ANSWERS and self._slow > self._ok and elapsed_s >= _ALARM_S
-        if is_alarm or elapsed_s >= _WINDOW_S:
+        if is_alarm or elapsed_s >= self._window_s:
             self._close_window(is_alarm=is_alarm)
 
     def pause(self, seconds: float) -> None:
@@ -103,6 +117,14 @@ class Width:
     def is_over_limit(self) -> bool:
         """Whether most of the latest answers were *slow down*."""
         return self._slow > self._ok
+
+    @property
+    def _is_searching(self) -> bool:
+        return self.rate is not None and self._ceiling == math.inf
+
+    @property
+    def _window_s(self) -> float:
+        return _SEARCH_WINDOW_S if self._is_searching else _WINDOW_S
 
     async def _turn(self) -> None:
         now = self._clock()
@@ -128,7 +150,8 @@ class Width:
         now = self._clock()
         elapsed_s = max(now - self._began, 1e-3)
         answers = self._ok + self._slow
-        if not is_alarm and answers < _WINDOW_ANSWERS and elapsed_s < _LONGEST_WINDOW_S:
+        fewest = _SEARCH_ANSWERS if self._is_searching else _WINDOW_ANSWERS
+        if not is_alarm and answers < fewest and elapsed_s < _LONGEST_WINDOW_S:
             return
         self._windows.append((elapsed_s, self._ok))
         self._latencies.append(self._latency_s)
@@ -139,12 +162,17 @@ class Width:
         elif self.rate is not None:
             self._widen(self._ok / elapsed_s, is_quiet=share <= _SHARE_NOISE)
         self._set_limit()
+        self._is_starting = False
         self._began, self._ok, self._slow, self._latency_s = now, 0, 0, math.inf
 
     def _narrow(self, pause_s: float) -> None:
-        self._ceiling = self.rate or math.inf
-        self.rate = max(1.0, self._recent_rate())
+        if self.rate is None:
+            self.rate = max(_FIRST_RATE, self._recent_rate())
+        else:
+            self._ceiling = self.rate
+            self.rate = max(1.0, self._recent_rate())
         self._quiet = self._unbound = 0
+        self._narrowed_at = self._clock()
         # Whoever waits for a turn at the old rate would keep the next one waiting.
         self._next_at = min(self._next_at, self._clock() + 1 / self.rate)
         if pause_s:
@@ -159,7 +187,9 @@ class Width:
         if used_rate < 0.7 * self.rate:
             return
         self._quiet = self._quiet + 1 if is_quiet else 0
-        if self.rate < 0.9 * self._ceiling < math.inf:
+        if self._is_searching:
+            self.rate *= _SEARCH_FACTOR
+        elif self.rate < 0.9 * self._ceiling:
             self.rate = min(1.25 * self.rate, 0.95 * self._ceiling)
         else:
             self.rate *= 1 + min(0.5, 0.03 * 2 ** max(0, (self._quiet - 4) // 2))
