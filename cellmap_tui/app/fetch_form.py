@@ -54,7 +54,9 @@ class FetchForm:
     """Crops and options as they are set now; the options mean what they mean in `FetchRequest`."""
 
     crops: tuple[str, ...] = ()
-    """References of the crops."""
+    """References of the crops, or an expression that chooses them."""
+    base: FetchRequest | None = None
+    """A request from the command line, for what the screen has no option for, such as manifests."""
     is_starter: bool = False
     """Whether the crops are the starter set, because the user has chosen none."""
     raw_padding: int = 0
@@ -80,6 +82,12 @@ class FetchForm:
     ignore_disk: bool = False
     """Start on a disk that looks too small."""
 
+    @classmethod
+    def of_request(cls, request: FetchRequest) -> FetchForm:
+        """Return the form of a request as it came from the command line."""
+        chosen: dict[str, Any] = {option.name: getattr(request, option.name) for option in OPTIONS}
+        return cls(crops=(request.crops,), base=request, **chosen)
+
     def request(self, settings: Settings, *, confirmed: bool = False) -> FetchRequest:
         """Return what the service is asked.
 
@@ -90,15 +98,19 @@ class FetchForm:
         """
         from cellmap_tui.services.fetch_model import FetchRequest
 
-        return FetchRequest(
+        given = self.base or FetchRequest(
             data_root=settings.data_root,
-            crops=",".join(self.crops),
             endpoint_url=settings.endpoint_url,
             bucket=settings.bucket,
             state_dir=settings.state_dir,
-            yes=confirmed,
-            **{option.name: getattr(self, option.name) for option in OPTIONS},
         )
+        chosen: dict[str, Any] = {option.name: getattr(self, option.name) for option in OPTIONS}
+        return replace(given, crops=",".join(self.crops), yes=confirmed or given.yes, **chosen)
+
+    @property
+    def needs_plan_of(self) -> FetchForm:
+        """The form without the options that change nothing about a plan: how fast, how much at most."""
+        return replace(self, is_starter=False, num_workers=None, limit_rate=None, max_bytes=None, ignore_disk=False)
 
     def words(self, option: Option) -> str:
         """Return the value of an option as the screen shows it."""

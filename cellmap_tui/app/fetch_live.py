@@ -1,38 +1,33 @@
-"""What a fetch has done so far, crop by crop, gathered from its events alone.
+"""What a fetch has done so far: its rate from the events, its crops from the state that it writes beside the data.
 
-So a fetch looks the same whoever started it, and whenever the viewer came. The names of the measured
-values stand in ``docs/formats.md``: ``<dataset>/crop<id>:bytes`` and the like, always sums since the start.
+So a fetch looks the same whoever started it, and whenever the viewer came.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cellmap_tui.jobs.events import Event
+    from cellmap_tui.services.fetch_model import FetchFailure
+    from cellmap_tui.services.fetch_state import CropState, FetchState, PartState
 
 SPEED_WINDOW_S = 8.0
 """The speed of a crop is taken over this last time; a crop that got nothing in it stands still."""
 KEPT_S = 620.0
 """How long rates are remembered for the chart: ten minutes and a column."""
 
-CropState = Literal["queued", "fetching", "verified", "failed", "stopped"]
-
-
-@dataclass(frozen=True, slots=True)
-class PartProgress:
-    """One EM level or one class of a crop."""
-
-    name: str
-    """``em/s0``, or the class."""
-    objects: int
-    """Objects that are here."""
-    total_objects: int | None
-    """Objects there are; None while not known."""
+CropWork = Literal["queued", "fetching", "verified", "failed", "stopped"]
+_WORK: dict[str, CropWork] = {
+    "queued": "queued",
+    "fetching": "fetching",
+    "complete": "verified",
+    "incomplete": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,89 +36,100 @@ class CropProgress:
 
     ref: str
     """Dataset and crop."""
+    what: str
+    """Its parts in a few words."""
     bytes_done: int
     """Bytes that are here and checked."""
-    total_bytes: int | None
-    """Bytes there are; None while not known."""
+    total_bytes: int
+    """Bytes there are."""
     objects: int
     """Objects that are here and checked."""
-    total_objects: int | None
+    total_objects: int
     """Objects there are."""
     failed: int
     """Objects that were given up."""
     rate: float | None
     """Bytes a second just now; None while it stands still."""
-    state: CropState
+    state: CropWork
     """Where it stands."""
-    problem: str = ""
-    """The first thing that went wrong with it."""
-    parts: tuple[PartProgress, ...] = ()
-    """Its EM levels and classes, where the fetch tells of them."""
+    problems: tuple[str, ...] = ()
+    """What went wrong with it."""
+    parts: tuple[PartState, ...] = ()
+    """Its classes and EM levels, while it is fetched."""
 
     @property
-    def share(self) -> float | None:
+    def share(self) -> float:
         """How much of it is here, 0 to 1."""
         if self.total_bytes:
             return min(1.0, self.bytes_done / self.total_bytes)
-        return 1.0 if self.state == "verified" else None
-
-
-@dataclass(slots=True)
-class _Crop:
-    values: dict[str, float] = field(default_factory=dict)
-    parts: dict[str, dict[str, float]] = field(default_factory=dict)
-    trace: deque[tuple[float, float]] = field(default_factory=deque)
-    problem: str = ""
+        return 1.0 if self.state == "verified" else 0.0
 
 
 class FetchTally:
-    """Sums up the events of one fetch."""
+    """Sums up what one fetch tells."""
 
     def __init__(self) -> None:
-        self._crops: dict[str, _Crop] = {}
-        self._values: dict[str, float] = {}
-        self._trace: deque[tuple[float, float]] = deque()
+        self.state: FetchState | None = None
+        """How far it is, as it has written last."""
+        self.failures: tuple[FetchFailure, ...] = ()
+        """What is missing at its end."""
         self.phase = ""
-        """What is counted before bytes are: ``objects`` while listing."""
-        self.counted = 0.0
-        """How many of them so far."""
-        self.latest_s = 0.0
-        """Time of the newest event."""
-
-    @property
-    def refs(self) -> tuple[str, ...]:
-        """The crops that the fetch has told of, in its order."""
-        return tuple(self._crops)
-
-    def value(self, name: str) -> float | None:
-        """Return a value of the whole fetch, such as ``width``."""
-        return self._values.get(name)
+        """What is counted before bytes are, such as ``crops planned``."""
+        self.counted: tuple[float, float | None] = (0.0, None)
+        """How many of them so far, of how many."""
+        self._traces: dict[str, deque[tuple[float, float]]] = {}
+        self._problems: dict[str, list[str]] = {}
+        self._trace: deque[tuple[float, float]] = deque()
 
     def take(self, events: Iterable[Event]) -> None:
         """Take new events."""
         for event in events:
-            self.latest_s = max(self.latest_s, event.time_s)
             if event.kind == "progress":
                 self._take_progress(event)
-            elif event.kind == "metric":
-                self._take_values(event)
             elif event.kind == "warning":
                 self._take_warning(str(event.fields.get("message", "")))
             elif event.kind == "state" and event.fields.get("state") == "queued":
-                self._forget_speed()
+                self._begin_anew()
 
-    def crops(self, *, is_live: bool, now_s: float | None = None) -> tuple[CropProgress, ...]:
+    def take_state(self, state: FetchState) -> None:
+        """Take the state as it is now."""
+        self.state = state
+        for crop in state.crops:
+            if crop.state != "fetching":
+                self._traces.pop(crop.ref, None)
+                continue
+            trace = self._traces.setdefault(crop.ref, deque())
+            trace.append((state.time, crop.done_bytes))
+            while state.time - trace[0][0] > SPEED_WINDOW_S:
+                trace.popleft()
+
+    def crops(self, *, is_live: bool) -> tuple[CropProgress, ...]:
         """Return every crop as it stands.
 
         Parameters
         ----------
         is_live
             Whether the job goes on; otherwise what is unfinished has stopped.
-        now_s
-            Against which speeds are told; None: the time of the newest event.
         """
-        now_s = self.latest_s if now_s is None else now_s
-        return tuple(_progress(ref, crop, is_live, now_s) for ref, crop in self._crops.items())
+        crops = self.state.crops if self.state is not None else ()
+        return tuple(self._crop(crop, is_live=is_live) for crop in crops)
+
+    def _crop(self, crop: CropState, *, is_live: bool) -> CropProgress:
+        work = _WORK[crop.state]
+        ended = [f"{failure.key}: {failure.message}" for failure in self.failures if failure.crop == crop.ref]
+        return CropProgress(
+            ref=crop.ref,
+            what=crop.what,
+            bytes_done=crop.done_bytes,
+            total_bytes=crop.bytes,
+            objects=crop.done,
+            total_objects=crop.objects,
+            failed=crop.failed,
+            rate=_speed(self._traces.get(crop.ref, ())) if is_live else None,
+            state="stopped" if not is_live and work in {"queued", "fetching"} else work,
+            problems=tuple(ended or self._problems.get(crop.ref, ())),
+            parts=crop.parts,
+        )
 
     def rates(self, span_s: float, columns: int) -> list[float | None]:
         """Return the mean rate, bytes a second, in each of `columns` equal pieces of the last `span_s` seconds.
@@ -152,104 +158,35 @@ class FetchTally:
     # Events
 
     def _take_progress(self, event: Event) -> None:
-        done, unit = event.fields.get("done"), event.fields.get("unit")
+        done, total, unit = (event.fields.get(name) for name in ("done", "total", "unit"))
         if not isinstance(done, int | float):
             return
         if unit != "bytes":
-            self.phase, self.counted = str(unit), float(done)
+            self.phase, self.counted = str(unit), (float(done), total if isinstance(total, int | float) else None)
             return
         self.phase = ""
         self._trace.append((event.time_s, float(done)))
         while self._trace[-1][0] - self._trace[0][0] > KEPT_S:
             self._trace.popleft()
 
-    def _take_values(self, event: Event) -> None:
-        values = event.fields.get("values")
-        if not isinstance(values, dict):
-            return
-        for name, told in values.items():
-            value = _latest(told)
-            if value is None:
-                continue
-            owner, colon, what = str(name).rpartition(":")
-            if not colon:
-                self._values[what] = value
-            elif "|" in owner:
-                ref, _, part = owner.partition("|")
-                self._crop(ref).parts.setdefault(part, {})[what] = value
-            else:
-                self._take_crop(owner, what, value, event.time_s)
-
-    def _take_crop(self, ref: str, what: str, value: float, time_s: float) -> None:
-        crop = self._crop(ref)
-        crop.values[what] = value
-        if what == "bytes":
-            crop.trace.append((time_s, value))
-            while time_s - crop.trace[0][0] > SPEED_WINDOW_S:
-                crop.trace.popleft()
-
     def _take_warning(self, message: str) -> None:
         ref, colon, problem = message.partition(": ")
-        if colon and ref in self._crops and not self._crops[ref].problem:
-            self._crops[ref].problem = problem
+        if colon and "/" in ref and " " not in ref:
+            self._problems.setdefault(ref, []).append(problem)
 
-    def _forget_speed(self) -> None:
-        """A run that is taken up again counts anew; its old speed and its old failures say nothing."""
-        for crop in self._crops.values():
-            crop.trace.clear()
-            crop.problem = ""
-            crop.values.pop("failed", None)
-
-    def _crop(self, ref: str) -> _Crop:
-        return self._crops.setdefault(ref, _Crop())
+    def _begin_anew(self) -> None:
+        """A run that is taken up again counts anew; its old speeds and failures say nothing."""
+        self._traces.clear()
+        self._problems.clear()
+        self.failures = ()
 
 
-def _progress(ref: str, crop: _Crop, is_live: bool, now_s: float) -> CropProgress:
-    values = crop.values
-    rate = _speed(crop, now_s) if is_live else None
-    objects, failed = int(values.get("objects", 0)), int(values.get("failed", 0))
-    total = values.get("total_objects")
-    return CropProgress(
-        ref=ref,
-        bytes_done=int(values.get("bytes", 0)),
-        total_bytes=None if "total_bytes" not in values else int(values["total_bytes"]),
-        objects=objects,
-        total_objects=None if total is None else int(total),
-        failed=failed,
-        rate=rate,
-        state=_state(objects, None if total is None else int(total), failed, is_live),
-        problem=crop.problem,
-        parts=tuple(
-            PartProgress(
-                name, int(part.get("objects", 0)), int(part["total_objects"]) if "total_objects" in part else None
-            )
-            for name, part in crop.parts.items()
-        ),
-    )
-
-
-def _state(objects: int, total: int | None, failed: int, is_live: bool) -> CropState:
-    if total is not None and objects >= total:
-        return "verified"
-    if failed and (not is_live or (total is not None and objects + failed >= total)):
-        return "failed"
-    if not is_live:
-        return "stopped"
-    return "fetching" if objects else "queued"
-
-
-def _speed(crop: _Crop, now_s: float) -> float | None:
-    trace = [sample for sample in crop.trace if now_s - sample[0] <= SPEED_WINDOW_S]
-    if len(trace) < 2 or trace[-1][0] <= trace[0][0]:
+def _speed(trace: Iterable[tuple[float, float]]) -> float | None:
+    samples = list(trace)
+    if len(samples) < 2 or samples[-1][0] <= samples[0][0]:
         return None
-    gained = trace[-1][1] - trace[0][1]
-    return gained / (trace[-1][0] - trace[0][0]) if gained > 0 else None
-
-
-def _latest(told: Any) -> float | None:
-    """Return the latest of a window of sums: its largest."""
-    value = told.get("max") if isinstance(told, dict) else told
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    gained = samples[-1][1] - samples[0][1]
+    return gained / (samples[-1][0] - samples[0][0]) if gained > 0 else None
 
 
 def _spread(

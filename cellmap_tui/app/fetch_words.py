@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from cellmap_tui import text
-from cellmap_tui.app.run_words import bar, eta_words, progress_words, share, state_words
+from cellmap_tui.app.run_words import bar, clock_words, eta_words, progress_words, share, state_words
 from cellmap_tui.app.signs import colour, sign
 from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.text import printable
@@ -15,10 +15,13 @@ from cellmap_tui.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cellmap_tui.app.fetch_live import CropProgress, FetchTally, PartProgress
+    from cellmap_tui.app.fetch_live import CropProgress, FetchTally
     from cellmap_tui.jobs.summary import RunSummary
+    from cellmap_tui.services.fetch_state import PartState
 
 DETACHED = "a job of its own: closing the app does not stop it"
+MOST_PROBLEMS = 20
+"""Failures of a crop that its page lists."""
 _SIGNS = {"queued": "queued", "fetching": "partial", "verified": "done", "failed": "failed", "stopped": "stopped"}
 _LOOKS = {"queued": "dim", "fetching": "accent", "verified": "good", "failed": "bad", "stopped": "dim"}
 
@@ -33,20 +36,11 @@ def dataset_of(ref: str) -> str:
     return printable(ref.rpartition("/")[0])
 
 
-def parts_words(names: Sequence[str], *, short: bool) -> str:
-    """Return what belongs to a crop: ``em s0 s1 + 35 lbl``."""
-    levels = [name.rpartition("/")[2] for name in names if name.startswith("em/")]
-    labels = len(names) - len(levels)
-    em = "em " + " ".join(levels) if levels else ""
-    label = f"{labels} {'lbl' if short else 'labels' if labels != 1 else 'label'}" if labels else ""
-    return " + ".join(filter(None, (em, label)))
-
-
 def done_words(crop: CropProgress) -> str:
     """Return how much of a crop is here: ``0.3 / 1.9 G  16 %``, or ``-`` before anything is."""
-    if crop.total_bytes is None or (not crop.bytes_done and crop.state == "queued"):
+    if not crop.bytes_done and crop.state == "queued":
         return "-"
-    return f"{of_words(crop.bytes_done, crop.total_bytes)} {100 * (crop.share or 0):3.0f} %"
+    return f"{of_words(crop.bytes_done, crop.total_bytes)} {100 * crop.share:3.0f} %"
 
 
 def of_words(done: float, total: float) -> str:
@@ -70,10 +64,9 @@ def crop_columns() -> tuple[Column[CropProgress], ...]:
                sort_key=lambda crop: crop.ref),
         Column("dataset", "dataset", 12, lambda crop: dataset_of(crop.ref), max_width=22, priority=3,
                sort_key=lambda crop: crop.ref),
-        Column("what", "what", 12, lambda crop: parts_words([part.name for part in crop.parts], short=True),
-               max_width=22, priority=2),
+        Column("what", "what", 12, lambda crop: crop.what.replace(" labels", " lbl"), max_width=24, priority=2),
         Column("done", "done", 20, done_words, align="right", max_width=22,
-               sort_key=lambda crop: -(crop.share or 0)),
+               sort_key=lambda crop: -crop.share),
         Column("speed", "speed", 9, lambda crop: f"{text.size(crop.rate)}/s" if crop.rate else "", align="right",
                priority=1, sort_key=lambda crop: -(crop.rate or 0)),
         Column("state", "state", 12, crop_state_words, max_width=16, sort_key=lambda crop: crop.state,
@@ -100,13 +93,12 @@ def total_words(run: RunSummary, tally: FetchTally, crops: Sequence[CropProgress
     if run.unit == "bytes" and run.done is not None and run.total is not None:
         figures.append(of_words(run.done, run.total))
     elif tally.phase and run.is_live:
-        figures.append(f"{listing_words(tally.counted, run.rate)}")
+        figures.append(listing_words(*tally.counted, tally.phase, run.rate))
     if run.unit == "bytes" and run.rate is not None and run.is_live:
         figures.append(f"{text.size(run.rate)}/s")
     if run.eta_s is not None and run.is_live:
         figures.append(f"ETA {eta_words(run)}")
-    if run.is_live and (connections := tally.value("width")):
-        figures.append(f"{connections:.0f} connections")
+    figures += _connection_words(tally) if run.is_live else []
     figures += [f"disk free {free}"] if free else []
     line = "   ".join(figures)
     room = width - len(state[0])
@@ -119,10 +111,11 @@ def total_words(run: RunSummary, tally: FetchTally, crops: Sequence[CropProgress
     return Content.assemble(state, line, "\n", (drawn, colour(run.state)), shown)
 
 
-def listing_words(objects: float, rate: float | None) -> str:
-    """Return the sign of life while the bucket is listed: ``listing… 1 204 objects, 310/s``."""
-    speed = f", {rate:.0f}/s" if rate else ""
-    return f"listing… {text.count(int(objects))} objects{speed}"
+def listing_words(done: float, total: float | None, unit: str, rate: float | None) -> str:
+    """Return the sign of life while a plan is made: ``listing… 1 204 objects, 310/s``."""
+    speed = f", {rate:.0f}/s" if rate and rate >= 1 else ""
+    of = f" of {text.count(int(total))}" if total is not None else ""
+    return f"listing… {text.count(int(done))}{of} {printable(unit)}{speed}"
 
 
 def _crops_words(crops: Sequence[CropProgress]) -> str:
@@ -130,30 +123,39 @@ def _crops_words(crops: Sequence[CropProgress]) -> str:
     return f"{text.count(done)} of {text.count(len(crops))} crop{'s' if len(crops) != 1 else ''}"
 
 
+def _connection_words(tally: FetchTally) -> list[str]:
+    state = tally.state
+    if state is None or state.phase == "ended":
+        return []
+    if state.waiting_since is not None:
+        return [f"waiting since {clock_words(state.waiting_since)}: {printable(state.waiting_for)}"]
+    if state.phase == "making levels":
+        return ["making levels"]
+    return [f"{state.width} connections"] if state.width else []
+
+
 def crop_page(crop: CropProgress | None, width: int) -> Content:
     """Return what is known of one crop of a fetch: how far each part is, and what went wrong."""
     if crop is None:
         return Content("")
+    objects = f"{text.count(crop.objects)} of {text.count(crop.total_objects)} objects"
     lines = [
-        Content.assemble((crop_state_words(crop), f"bold {colour(_SIGNS[crop.state])}"), f"  {done_words(crop)}")
+        Content.assemble((crop_state_words(crop), f"bold {colour(_SIGNS[crop.state])}"), f"  {done_words(crop)}"),
+        Content(f"{crop.what}, {objects}"),
     ]
-    if crop.total_objects is not None:
-        lines.append(Content(f"{text.count(crop.objects)} of {text.count(crop.total_objects)} objects"))
-    if crop.problem:
-        lines += [Content(""), Content.styled(printable(crop.problem), "$text-error")]
-    unfinished = [part for part in crop.parts if not _is_complete(part)]
+    if crop.problems:
+        lines.append(Content(""))
+        lines += [Content.styled(printable(problem), "$text-error") for problem in crop.problems[:MOST_PROBLEMS]]
+        more = len(crop.problems) - MOST_PROBLEMS
+        lines += [Content.styled(f"and {more} more: L shows the log", "$text-error")] if more > 0 else []
+    unfinished = [part for part in crop.parts if part.done < part.objects]
     lines += [Content("")] if crop.parts else []
-    lines += [_part_line(part, width) for part in (*unfinished, *(p for p in crop.parts if _is_complete(p)))]
+    lines += [_part_line(part, width) for part in (*unfinished, *(p for p in crop.parts if p.done >= p.objects))]
     return Content("\n").join(lines)
 
 
-def _is_complete(part: PartProgress) -> bool:
-    return part.total_objects is not None and part.objects >= part.total_objects
-
-
-def _part_line(part: PartProgress, width: int) -> Content:
-    name = text.cut_middle(printable(part.name), max(8, min(24, width - 20)))
-    if part.total_objects is None:
-        return Content(f"{name:<24} {text.count(part.objects)}")
-    mark = sign("done") if _is_complete(part) else " "
-    return Content(f"{name:<24} {text.count(part.objects)} / {text.count(part.total_objects)} {mark}".rstrip())
+def _part_line(part: PartState, width: int) -> Content:
+    room = max(12, min(28, width - 20))
+    name = text.cut_middle(printable(part.name), room)
+    mark = sign("done") if part.done >= part.objects else " "
+    return Content(f"{name:<{room}} {text.count(part.done)} / {text.count(part.objects)} {mark}".rstrip())

@@ -113,7 +113,7 @@ def sum_words(form: FetchForm, plan: FetchPlan | None, *, stale: bool) -> Conten
     head = f"{crops}   {text.count(plan.to_fetch.objects)} objects   {text.size(plan.to_fetch.bytes)} to fetch"
     here = plan.wanted - plan.to_fetch
     head += f"   {text.size(here.bytes)} here" if here.objects else ""
-    lasts = f"about {text.duration(plan.estimated_s)}" if plan.estimated_s is not None else "time not known yet"
+    lasts = time_words(form, plan)
     room = f"needs {text.size(plan.disk_bytes)} of {text.size(plan.free_bytes)} free   {lasts}"
     why = refusal(form, plan)
     if why:
@@ -124,6 +124,14 @@ def sum_words(form: FetchForm, plan: FetchPlan | None, *, stale: bool) -> Conten
         second = Content(room)
     style = "$foreground-muted" if stale else "bold"
     return Content.assemble((head, style), "\n", second)
+
+
+def time_words(form: FetchForm, plan: FetchPlan) -> str:
+    """Return how long a fetch takes: at the rate measured last, or at the limit that is set if that is slower."""
+    limited_s = plan.to_fetch.bytes / form.limit_rate if form.limit_rate else 0.0
+    if plan.estimated_s is None:
+        return f"at least {text.duration(limited_s)}" if limited_s else "time not known before a first fetch"
+    return f"about {text.duration(max(plan.estimated_s, limited_s))}"
 
 
 def refusal(form: FetchForm, plan: FetchPlan) -> str:
@@ -157,8 +165,7 @@ def start_question(form: FetchForm, plan: FetchPlan) -> tuple[str, str]:
     left = max(0, plan.free_bytes - plan.disk_bytes)
     takes = f"takes {text.size(plan.disk_bytes)} of {text.size(plan.free_bytes)} free on its disk"
     lines = [f"into {plan.data_root}", f"{takes}, leaves {text.size(left)}"]
-    if plan.estimated_s is not None:
-        lines.append(f"about {text.duration(plan.estimated_s)}")
+    lines.append(time_words(form, plan))
     if form.access_mode == "overwrite":
         lines.append(f"{sign('warning')} what is here of these crops is removed first and fetched anew")
     lines.append(DETACHED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from cellmap_tui.app.fetch_words import listing_words
 from cellmap_tui.errors import Stopped
 from cellmap_tui.services.report import SilentReporter
 
@@ -20,17 +21,17 @@ TELL_S = 0.25
 
 
 class PlanReporter(SilentReporter):
-    """Passes the number of listed objects and their rate on.
+    """Passes on how far the listing is.
 
     Parameters
     ----------
     tell
-        Called with count and rate, at most four times a second.
+        Called with what is done in words, at most four times a second.
     is_cancelled
         Whether the plan is still wanted.
     """
 
-    def __init__(self, tell: Callable[[float, float | None, str], None], is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, tell: Callable[[str], None], is_cancelled: Callable[[], bool]) -> None:
         self._tell = tell
         self._is_cancelled = is_cancelled
         self._started_s = time.monotonic()
@@ -43,7 +44,15 @@ class PlanReporter(SilentReporter):
         if now_s - self._told_s >= TELL_S:
             self._told_s = now_s
             elapsed_s = now_s - self._started_s
-            self._tell(done, done / elapsed_s if elapsed_s > 0.5 else None, unit)
+            self._tell(listing_words(done, total, unit, done / elapsed_s if elapsed_s > 0.5 else None))
+
+    def note(self, message: str) -> None:
+        """Tell it at once."""
+        self._tell(message)
+
+    def warning(self, message: str) -> None:
+        """Tell it at once, such as that the bucket does not answer and is waited for."""
+        self._tell(message)
 
     def checkpoint(self) -> None:
         """End the work when another plan is wanted.

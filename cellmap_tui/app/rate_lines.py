@@ -18,7 +18,7 @@ _ASCII = "  ..::||#"
 
 def ceiling(value: float) -> float:
     """Return the next of 1, 2, 5, 10, 20, … that is not below a value, so that labels stay put."""
-    if value <= 0:
+    if value <= 1:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value * 0.999999)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellmap_tui.services.fetch_model import Amount, CropPlan, FetchPlan, LevelPlan
+from cellmap_tui.services.fetch_state import CropState, CropWork, FetchState, PartState, write_state
+from cellmap_tui.services.models import to_json
+from tests.app.builders import NOW_S, write_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
 
-    from cellmap_tui.services.fetch_model import FetchRequest
+    from cellmap_tui.jobs.summary import RunSummary
+    from cellmap_tui.services.fetch_model import FetchFailure, FetchRequest
     from cellmap_tui.services.report import Reporter
 
 REFS = ("jrc_cos7-1a/crop234", "jrc_cos7-1a/crop236", "jrc_hela-2/crop155")
@@ -77,32 +82,73 @@ def plan_with(monkeypatch: pytest.MonkeyPatch, plan: Callable[[FetchRequest, Rep
     monkeypatch.setattr("cellmap_tui.services.fetch_plan.plan_fetch", plan)
 
 
-def metric(step: int, **values: float) -> dict[str, object]:
-    """Return measured values as an event."""
-    return {"event": "metric", "step": step, "epoch": None, "values": values}
+def crop_state(ref: str, work: CropWork, done: int, done_bytes: int, **changes: object) -> CropState:
+    """Return how far a crop of 118 objects is."""
+    values: dict[str, object] = {"what": "em s1-s4 + 35 labels", "objects": 118, "bytes": 1_900_000_000, **changes}
+    failed = int(str(values.pop("failed", 0)))
+    return CropState(ref=ref, state=work, done=done, done_bytes=done_bytes, failed=failed, **values)  # type: ignore[arg-type]
 
 
-def crop_values(ref: str, **values: float) -> dict[str, object]:
-    """Return measured values of one crop as an event."""
-    return {"event": "metric", "step": 0, "epoch": None, "values": {f"{ref}:{k}": v for k, v in values.items()}}
+PARTS = (
+    PartState("em/s1", 60, 114),
+    PartState("labels/mito", 2, 2),
+    PartState("labels/nuc", 0, 2),
+)
 
+
+def state_of(*crops: CropState, time_s: float = NOW_S, **changes: object) -> FetchState:
+    """Return the state of a fetch of these crops."""
+    values: dict[str, object] = {
+        "v": 1,
+        "phase": "transferring",
+        "done_bytes": 2_700_000_000,
+        "total_bytes": 5_700_000_000,
+        "fetched": 182,
+        "skipped": 0,
+        "absent": 0,
+        "failed": 2,
+        "in_flight": 16,
+        "width": 16,
+        "requests": 200,
+        "waiting_since": None,
+        "waiting_for": "",
+        **changes,
+    }
+    return FetchState(time=time_s, crops=crops or MIDWAY_CROPS, **values)  # type: ignore[arg-type]
+
+
+MIDWAY_CROPS = (
+    crop_state(REFS[0], "complete", 118, 1_900_000_000),
+    crop_state(REFS[1], "fetching", 62, 700_000_000, parts=PARTS),
+    crop_state(REFS[2], "incomplete", 116, 100_000_000, failed=2),
+)
+"""Three crops: one is here, one comes, one has failures."""
 
 MIDWAY: list[dict[str, object]] = [
     {"event": "state", "state": "queued", "by": "somebody@testhost"},
     {"event": "state", "state": "running", "by": None},
-    *(crop_values(ref, total_bytes=1_900_000_000, total_objects=118) for ref in REFS),
-    crop_values(f"{REFS[1]}|em/s1", objects=60, total_objects=114),
-    crop_values(f"{REFS[1]}|mito", objects=2, total_objects=4),
+    {"event": "progress", "done": 3, "total": 3, "unit": "crops planned"},
+    {"event": "artefact", "path": "fetches/1", "kind": "fetch-state"},
     {"event": "progress", "done": 0, "total": 5_700_000_000, "unit": "bytes"},
-    crop_values(REFS[0], bytes=1_900_000_000, objects=118),
-    {"event": "note", "message": f"{REFS[0]}: verified (118 objects)"},
+    {"event": "note", "message": f"{REFS[0]}: verified, 118 objects, 1.9 G"},
     {"event": "progress", "done": 1_900_000_000, "total": 5_700_000_000, "unit": "bytes"},
-    crop_values(REFS[1], bytes=300_000_000, objects=20),
-    crop_values(REFS[1], bytes=700_000_000, objects=62),
     {"event": "progress", "done": 2_600_000_000, "total": 5_700_000_000, "unit": "bytes"},
-    crop_values(REFS[2], bytes=100_000_000, objects=5, failed=2),
-    {"event": "warning", "message": f"{REFS[2]}: labels/groundtruth/crop155/.zattrs: access denied [403]"},
-    {"event": "metric", "step": 182, "epoch": None, "values": {"width": 16}},
+    {"event": "warning", "message": f"{REFS[2]}: labels/groundtruth/crop155/.zattrs was not fetched"},
     {"event": "progress", "done": 2_700_000_000, "total": 5_700_000_000, "unit": "bytes"},
 ]
-"""A fetch of three crops: one is here, one comes, one has failures."""
+"""The events of a fetch of these crops."""
+
+
+def write_fetch(run: RunSummary, state: FetchState | None = None) -> None:
+    """Write the events and the state of a fetch."""
+    write_log(run, MIDWAY)
+    folder = Path("fetches/1")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_state(folder, state or state_of())
+
+
+def write_failures(run: RunSummary, *failures: FetchFailure) -> None:
+    """Write the result of a fetch that misses something."""
+    (run.path / "result.json").write_bytes(
+        to_json({"v": 1, "command": "fetch-data", "value": {"failures": failures}})
+    )

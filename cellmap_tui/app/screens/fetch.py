@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.message import Message
 from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState, get_current_worker
 
-from cellmap_tui.app.fetch_feed import FETCH, fetch_run
+from cellmap_tui.app.fetch_feed import fetch_run, is_incomplete
 from cellmap_tui.app.fetch_form import FetchForm
-from cellmap_tui.app.fetch_words import listing_words
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.plan_words import refusal, start_question
 from cellmap_tui.app.run_actions import RunScreen
-from cellmap_tui.app.widgets.fetch_live_view import FetchLiveView
+from cellmap_tui.app.widgets.fetch_live_view import FetchLiveView, may_go_on
 from cellmap_tui.app.widgets.fetch_plan_view import FetchPlanView
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.errors import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.timer import Timer
 
     from cellmap_tui.jobs.summary import RunSummary
-    from cellmap_tui.services.fetch_model import FetchPlan
+    from cellmap_tui.services.fetch_model import FetchPlan, FetchRequest
 
 REST_S = 0.3
 """A plan is made when no option has changed for this long."""
@@ -115,14 +114,17 @@ class FetchScreen(RunScreen):
             self._take_marks()
 
     def opened(self, options: Mapping[str, object]) -> None:
-        """Take crops to plan (``crops``) or a run to show (``run``)."""
+        """Take crops to plan (``crops``), the request of a command line (``request``), or a run to show (``run``)."""
         self._is_placed, self._options = True, options
         if "run" in options:
             self._wanted_run = str(options["run"])
             self._show_live(True)
+        elif "request" in options:
+            self._show_live(False)
+            self._take_form(FetchForm.of_request(cast("FetchRequest", options["request"])))
         elif crops := options.get("crops"):
             self._show_live(False)
-            self._take_form(replace(self.form, crops=tuple(crops), is_starter=False))  # type: ignore[arg-type]
+            self._take_form(replace(self.form, crops=tuple(cast("Iterable[str]", crops)), is_starter=False))
 
     # Which of the two is shown
 
@@ -155,7 +157,17 @@ class FetchScreen(RunScreen):
             return not self.is_live_shown and fetch_run(self.cellmap.runs, self._wanted_run) is not None
         if action == "starter":
             return not self.is_live_shown and not self.form.is_starter
+        if action == "resume":
+            return may_go_on(self.chosen_run())
         return super().check_action(action, parameters)
+
+    def action_resume(self) -> None:
+        """Take the fetch up again; one that has ended with something missing is asked for once more."""
+        run = self.chosen_run()
+        if run is not None and is_incomplete(run):
+            self._fetch_again(run)
+        else:
+            super().action_resume()
 
     def action_turn(self) -> None:
         """Show the plan."""
@@ -175,11 +187,14 @@ class FetchScreen(RunScreen):
             return
         self._is_placed = True
         self._has_seen_runs = bool(self.cellmap.runs)
-        run = fetch_run(self.cellmap.runs)
-        if run is not None and (run.is_live or (run.state != "done" and not self.cellmap.marked_crops)):
+        if self._calls_for_attention(fetch_run(self.cellmap.runs)):
             self._show_live(True)
         else:
             self._take_marks()
+
+    def _calls_for_attention(self, run: RunSummary | None) -> bool:
+        """Whether a fetch is shown before any plan: it goes on, or it ended short and nothing else is marked."""
+        return run is not None and (run.is_live or (may_go_on(run) and not self.cellmap.marked_crops))
 
     def _show_live(self, shown: bool) -> None:
         self.query_one(ContentSwitcher).current = "under-way" if shown else "before"
@@ -197,6 +212,11 @@ class FetchScreen(RunScreen):
     # Plan
 
     def _take_form(self, form: FetchForm) -> None:
+        if self.plan is not None and form.needs_plan_of == self.form.needs_plan_of:
+            self.form = form
+            self.before.show_form(form, keep_plan=True)
+            self._show_plan(self.plan)
+            return
         same_crops = form.crops == self.form.crops
         self.form, self.plan = form, None
         self.workers.cancel_group(self, "fetch.plan")
@@ -206,6 +226,7 @@ class FetchScreen(RunScreen):
         self.refresh_bindings()
 
     def _plan_anew(self) -> None:
+        self.plan = None
         self._take_form(self.form)
 
     def _plan_soon(self) -> None:
@@ -236,8 +257,8 @@ class FetchScreen(RunScreen):
 
         worker = get_current_worker()
 
-        def tell(done: float, rate: float | None, unit: str) -> None:
-            self.post_message(self.Listed(form, listing_words(done, rate)))
+        def tell(words: str) -> None:
+            self.post_message(self.Listed(form, words))
 
         try:
             plan = make_plan(form, self.cellmap.settings, PlanReporter(tell, lambda: worker.is_cancelled))
@@ -253,10 +274,13 @@ class FetchScreen(RunScreen):
 
     @on(Planned)
     def _take_plan(self, event: Planned) -> None:
-        if event.form == self.form:
-            self.plan = event.plan
-            self.before.show_plan(event.plan)
-            self.refresh_bindings()
+        if event.form.needs_plan_of == self.form.needs_plan_of:
+            self._show_plan(event.plan)
+
+    def _show_plan(self, plan: FetchPlan) -> None:
+        self.plan = plan
+        self.before.show_plan(plan)
+        self.refresh_bindings()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show in place of the plan why there is none, with what to do."""
@@ -301,15 +325,16 @@ class FetchScreen(RunScreen):
 
     @work(thread=True, exclusive=True, group="fetch.start", exit_on_error=False)
     def _start(self, form: FetchForm) -> None:
-        from cellmap_tui.jobs.launch import launch
-        from cellmap_tui.jobs.rundir import create_run
+        from cellmap_tui.app.fetch_start import start_fetch
 
         settings = self.cellmap.settings
-        request = form.request(settings, confirmed=True)
-        arguments = ("cellmap-tui", FETCH, "--crops", request.crops)
-        run = create_run(settings.runs_root, FETCH, request, arguments)
-        launch(run)
-        self.post_message(self.Started(run.run_id))
+        self.post_message(self.Started(start_fetch(settings, form.request(settings, confirmed=True))))
+
+    @work(thread=True, exclusive=True, group="fetch.again", exit_on_error=False)
+    def _fetch_again(self, run: RunSummary) -> None:
+        from cellmap_tui.app.fetch_start import start_again
+
+        self.post_message(self.Started(start_again(self.cellmap.settings, run)))
 
     @on(Started)
     def _watch_started(self, event: Started) -> None:
@@ -323,7 +348,7 @@ class FetchScreen(RunScreen):
         if self._is_placed and not self._has_seen_runs and self.cellmap.runs:
             # At the start of the app the screen comes before the first look at the runs.
             self._has_seen_runs = True
-            if not self._options and (run := fetch_run(self.cellmap.runs)) is not None and run.is_live:
+            if not self._options and self._calls_for_attention(fetch_run(self.cellmap.runs)):
                 self.workers.cancel_group(self, "fetch.plan")
                 self._show_live(True)
         run = self.chosen_run()

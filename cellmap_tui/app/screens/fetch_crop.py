@@ -71,4 +71,4 @@ class FetchedCrop(SubScreen):
 
     def on_resize(self, event: object) -> None:
         """Fit the page to the new width."""
-        self.query_one(Static).update(crop_page(self._crop, self.size.width - 6))
+        self.query_one("VerticalScroll > Static", Static).update(crop_page(self._crop, self.size.width - 6))

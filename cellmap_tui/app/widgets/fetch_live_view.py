@@ -11,7 +11,7 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from cellmap_tui import text
-from cellmap_tui.app.fetch_feed import FetchFeed
+from cellmap_tui.app.fetch_feed import FetchFeed, Told, is_incomplete
 from cellmap_tui.app.fetch_live import CropProgress, FetchTally
 from cellmap_tui.app.fetch_words import DETACHED, crop_columns, crop_page, total_words
 from cellmap_tui.app.keys import bind
@@ -24,14 +24,12 @@ from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.content import Content
 
-    from cellmap_tui.jobs.events import Event
     from cellmap_tui.jobs.summary import RunSummary
 
 LOOK_S = 0.5
@@ -60,13 +58,11 @@ class FetchLiveView(Container):
             super().__init__()
 
     class Read(Message):
-        """A piece of the events was read."""
+        """Something new was read."""
 
-        def __init__(self, feed: FetchFeed, events: Sequence[Event], is_new: bool, free_bytes: int | None) -> None:
+        def __init__(self, feed: FetchFeed, told: Told) -> None:
             self.feed = feed
-            self.events = events
-            self.is_new = is_new
-            self.free_bytes = free_bytes
+            self.told = told
             super().__init__()
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -136,9 +132,9 @@ class FetchLiveView(Container):
     def _read(self, feed: FetchFeed) -> None:
         worker = get_current_worker()
         while not worker.is_cancelled:
-            events, is_new = feed.poll()
-            if events or is_new:
-                self.post_message(self.Read(feed, events, is_new, feed.free_bytes() if feed.at_end else None))
+            told = feed.poll()
+            if not told.is_nothing:
+                self.post_message(self.Read(feed, told))
             if feed.at_end:
                 return
 
@@ -147,11 +143,16 @@ class FetchLiveView(Container):
         event.stop()
         if event.feed is not self._feed:
             return
-        if event.is_new:
+        told = event.told
+        if told.is_new:
             self.tally = FetchTally()
-        self.tally.take(event.events)
-        if event.free_bytes is not None:
-            self._free = text.size(event.free_bytes)
+        self.tally.take(told.events)
+        if told.state is not None:
+            self.tally.take_state(told.state)
+        if told.failures is not None:
+            self.tally.failures = told.failures
+        if told.free_bytes is not None:
+            self._free = text.size(told.free_bytes)
         self._show()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -167,7 +168,7 @@ class FetchLiveView(Container):
         shown = self.query_one("#all Static", Static)
         _write(shown, total_words(run, self.tally, crops, max(20, shown.size.width), self._free))
         self.table.update_rows(crops)
-        self.query_one("#items", Pane).set_title("crops", "r fetches what is missing" if may("resume", run) else "")
+        self.query_one("#items", Pane).set_title("crops", "r fetches what is missing" if may_go_on(run) else "")
         self._show_crop()
         chart = self.query_one(RateChart)
         if chart.columns:
@@ -190,3 +191,8 @@ class FetchLiveView(Container):
 def _write(shown: Static, words: Content) -> None:
     if shown.content != words:
         shown.update(words)
+
+
+def may_go_on(run: RunSummary | None) -> bool:
+    """Return whether a fetch can be taken up again, or be done again for what is missing."""
+    return run is not None and (may("resume", run) or is_incomplete(run))
