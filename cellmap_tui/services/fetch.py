@@ -95,7 +95,7 @@ def _fetch(
         if prepared.objects.objects:
             outcome = transfer_plan(prepared, request, ledger, watch)
         if request.make_levels:
-            made = _make_levels(request, prepared, watch, report)
+            made = _make_levels(request, prepared, watch, ledger, report)
     finally:
         watch.phase = "ended"
         watch.write()
@@ -154,12 +154,16 @@ def make_groups(root: Path, keys: tuple[str, ...]) -> None:
             write_json(path, {"zarr_format": 2})
 
 
-def _make_levels(request: FetchRequest, prepared: Prepared, watch: FetchWatch, report: Reporter) -> tuple[str, ...]:
+def _make_levels(
+    request: FetchRequest, prepared: Prepared, watch: FetchWatch, ledger: Ledger, report: Reporter
+) -> tuple[str, ...]:
+    from cellmap_tui.services.fetch_levels import Padding
     from cellmap_tui.services.make_levels import make_levels
 
     watch.phase = "making levels"
     watch.write()
-    return make_levels(request.data_root, prepared.crops, report, request.raw_padding, request.raw_padding_nm)
+    padding = Padding(request.raw_padding, request.raw_padding_nm)
+    return make_levels(request.data_root, prepared.crops, ledger, report, padding)
 
 
 def _result(

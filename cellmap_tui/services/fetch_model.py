@@ -153,8 +153,10 @@ class LevelPlan:
     """Chunks that these voxels touch."""
     absent: int = 0
     """Chunks of these that the bucket does not have: all their voxels have the fill value."""
+    shared: int = 0
+    """Chunks of these that an earlier crop of the plan needs too, and that count there."""
     wanted: Amount = Amount()
-    """Chunks of these that the bucket has; a chunk that an earlier crop of the plan needs too counts there."""
+    """The other chunks that the bucket has."""
     here: Amount = Amount()
     """What of the wanted is on disk already."""
 

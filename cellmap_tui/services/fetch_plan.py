@@ -270,11 +270,12 @@ class _Planner:
         prefix = survey.em.prefix(choice.place.name)
         earlier = self.boxes.setdefault(prefix, [])
         fresh: list[RemoteObject] = []
-        absent = 0
+        absent = shared = 0
         for index in indices(level.chunks):
             remote = level.remote.get(index)
             absent += remote is None
             if any(holds(box, index) for _, _, box in earlier):
+                shared += remote is not None
                 continue
             if remote is not None:
                 fresh.append(remote)
@@ -288,6 +289,7 @@ class _Planner:
             voxels=level.voxels.shape,
             chunks=level.chunks.voxels,
             absent=absent,
+            shared=shared,
             wanted=wanted,
             here=here,
         )

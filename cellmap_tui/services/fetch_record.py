@@ -35,6 +35,10 @@ class Asked:
     """Levels of the EM; none: those that the rule takes."""
     everything: bool = False
     """Whether every level was asked for."""
+    labels: bool = True
+    """Whether any labels were asked for."""
+    em: bool = True
+    """Whether any EM was asked for."""
 
     @classmethod
     def by(cls, request: FetchRequest, ref: str) -> Asked:

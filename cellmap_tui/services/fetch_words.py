@@ -5,12 +5,19 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from cellmap_tui.text import count, duration, number, size, triple, voxel
+from cellmap_tui.text import count, duration, number, size, triple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cellmap_tui.services.fetch_model import CropPlan, FetchFailure, FetchPlan, FetchRequest, FetchResult
+    from cellmap_tui.services.fetch_model import (
+        CropPlan,
+        FetchFailure,
+        FetchPlan,
+        FetchRequest,
+        FetchResult,
+        LevelPlan,
+    )
 
 _MOST_NAMED = 20
 _CLASSES_SHOWN = 6
@@ -56,11 +63,18 @@ def crop_lines(crop: CropPlan) -> list[str]:
         if not level.is_fetched:
             lines.append(f"  {level.name:6}  skip   {level.reason}")
             continue
-        absent = f", {count(level.absent)} absent (fill value)" if level.absent else ""
-        amount = f"{count(level.chunks)} chunks{absent}, {size(level.wanted.bytes)}"
-        where = f"{triple(level.voxels)} voxels of {voxel(level.voxel_size_nm)} nm"
-        lines.append(f"  {level.name:6}  fetch  {amount}, {where}; {level.reason}")
+        lines.append(f"  {level.name:6}  fetch  {_level_words(level)}; {level.reason}")
     return lines
+
+
+def _level_words(level: LevelPlan) -> str:
+    """Return what of a level is fetched: chunks, absences, what crops above bring, bytes and voxels."""
+    words = [f"{count(level.chunks)} {'chunk' if level.chunks == 1 else 'chunks'}"]
+    if level.absent:
+        words.append(f"{count(level.absent)} absent (fill value)")
+    if level.shared:
+        words.append(f"{count(level.shared)} with a crop above")
+    return ", ".join([*words, size(level.wanted.bytes), f"{triple(level.voxels)} voxels"])
 
 
 def result_lines(result: FetchResult) -> list[str]:

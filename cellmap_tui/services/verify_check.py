@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cellmap_tui.storage.ledger import Ledger
     from cellmap_tui.storage.objects import RemoteObject
 
+EVERY_LOCAL = "local"
+"""The crops that are checked where none are named."""
 _MOST_WARNINGS = 20
 
 
@@ -63,9 +65,12 @@ class CropChecker:
         groups: dict[tuple[Asked, ...], list[Crop]] = {}
         for crop in crops:
             asked = remembered.get(crop.ref) or (await asked_by_disk(self._request.data_root, crop),)
-            groups.setdefault(tuple(replace(one, ref="") for one in asked), []).append(crop)
+            # Of a neighbour's crop some EM is on disk as well, which nobody asked for.
+            if self._request.crops != EVERY_LOCAL or any(one.labels or one.em for one in asked):
+                groups.setdefault(tuple(replace(one, ref="") for one in asked), []).append(crop)
+        total = sum(map(len, groups.values()))
         for asked, members in groups.items():
-            await self._check_group(asked, members, reader, len(crops))
+            await self._check_group(asked, members, reader, total)
         order = {crop.ref: place for place, crop in enumerate(crops)}
         self.crops.sort(key=lambda checked: order[checked.ref])
 
@@ -80,8 +85,7 @@ class CropChecker:
             ]
             for crop in crops:
                 seen = [await anext(survey) for survey in surveys]
-                classes = _classes(asked)
-                checked = await asyncio.to_thread(self._checked, crop, seen, classes)
+                checked = await asyncio.to_thread(self._checked, crop, asked, seen)
                 self.crops.append(checked)
                 self._tell(checked)
                 self._report.progress(len(self.crops), total, "crops")
@@ -96,17 +100,17 @@ class CropChecker:
         )
         return Surveyor(reader, request, None)
 
-    def _checked(self, crop: Crop, surveys: Sequence[CropSurvey], classes: frozenset[str]) -> CropCheck:
+    def _checked(self, crop: Crop, asked: Sequence[Asked], surveys: Sequence[CropSurvey]) -> CropCheck:
         parts: dict[str, Counter[str]] = {}
         wanted: dict[str, RemoteObject] = {}
-        for survey in surveys:
-            for remote in _em_objects(survey):
+        classes = _classes(asked)
+        for one, survey in zip(asked, surveys, strict=True):
+            for remote in _em_objects(survey, with_chunks=one.em):
                 wanted[remote.key] = remote
             for level in survey.levels:
-                name = f"em/{level.choice.place.name}"
-                counts = parts.setdefault(name, Counter())
-                counts["asked"] += level.choice.is_wanted
-                counts["absent"] = max(counts["absent"], level.chunks.voxels - len(level.remote))
+                counts = parts.setdefault(f"em/{level.choice.place.name}", Counter())
+                counts["asked"] += one.em and level.choice.is_wanted
+                counts["absent"] = max(counts["absent"], level.chunks.voxels - len(level.remote) if one.em else 0)
         for remote in surveys[0].labels:
             part = part_of(remote.key)
             if self._is_asked(part, classes):
@@ -121,8 +125,10 @@ class CropChecker:
         is_whole = all(part.state in {"present", "not requested"} for part in found)
         return CropCheck(crop.ref, "complete" if is_whole else "incomplete", found)
 
-    def _is_asked(self, part: str, classes: frozenset[str]) -> bool:
+    def _is_asked(self, part: str, classes: frozenset[str] | None) -> bool:
         kind, _, name = part.partition("/")
+        if classes is None:
+            return False
         if kind != "labels":
             return True
         chosen = not self._request.classes or name in self._request.classes
@@ -174,15 +180,17 @@ class CropChecker:
             self._report.warning(f"{checked.ref}: {count(missing)} missing, {count(corrupt)} corrupt")
 
 
-def _em_objects(survey: CropSurvey) -> list[RemoteObject]:
+def _em_objects(survey: CropSurvey, *, with_chunks: bool) -> list[RemoteObject]:
     """Return the metadata and chunks of the EM that a crop needs."""
-    chunks = [remote for level in survey.levels for remote in level.remote.values()]
+    chunks = [remote for level in survey.levels for remote in level.remote.values()] if with_chunks else []
     return [*survey.above.objects, *survey.em.metadata, *chunks]
 
 
-def _classes(asked: Iterable[Asked]) -> frozenset[str]:
-    """Return the classes that were asked for; empty for all."""
-    each = [one.classes for one in asked]
+def _classes(asked: Iterable[Asked]) -> frozenset[str] | None:
+    """Return the classes that were asked for; empty for all, None for no labels."""
+    each = [one.classes for one in asked if one.labels]
+    if not each:
+        return None
     return frozenset() if not all(each) else frozenset(name for names in each for name in names)
 
 

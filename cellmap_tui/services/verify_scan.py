@@ -129,22 +129,38 @@ class LedgerReader(DiskReader):
 
 
 async def asked_by_disk(data_root: Path, crop: Crop) -> Asked:
-    """Return what seems to have been asked of a crop that another tool fetched: what there is a beginning of."""
+    """Return what seems to have been asked of a crop of which no fetch is remembered.
+
+    A class counts when its folder exists, a level when at least half of the chunks under the crop do:
+    fewer may be a neighbour's.
+    """
+    classes = tuple(sorted(local_classes(data_root, crop)))
+    levels = await _begun_levels(data_root, crop)
+    return Asked(
+        crop.ref,
+        classes if len(classes) < len(crop.classes) else (),
+        levels=levels,
+        labels=bool(classes),
+        em=bool(levels),
+    )
+
+
+async def _begun_levels(data_root: Path, crop: Crop) -> tuple[str, ...]:
     from cellmap_tui.errors import DataError
 
-    classes = tuple(sorted(local_classes(data_root, crop)))
     group = str(crop_em_path(crop))
     try:
         em = await read_em(DiskReader(data_root), group)
     except DataError:
-        return Asked(crop.ref, classes)
-    levels = []
+        return ()
+    begun = []
     for name, level in em.levels.items():
         chunks = touched_chunks(level, needed_voxels(level, world_box(crop), Padding()))
         folder = data_root / group / name
-        if any((folder / level.chunk_name(index)).exists() for index in indices(chunks)):
-            levels.append(name)
-    return Asked(crop.ref, classes if len(classes) < len(crop.classes) else (), levels=tuple(sorted(levels)))
+        found = sum((folder / level.chunk_name(index)).exists() for index in indices(chunks))
+        if found and 2 * found >= chunks.voxels:
+            begun.append(name)
+    return tuple(sorted(begun))
 
 
 def check_objects(ledger: Ledger, remotes: Iterable[RemoteObject], *, quick: bool) -> list[Checked]:
