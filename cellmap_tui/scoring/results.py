@@ -41,7 +41,7 @@ class ObjectRow:
     voxels: int
     """Its size: of the truth object, or of the hallucinated one."""
     centre_voxel: tuple[int, int, int]
-    """Middle of its bounding box, z, y, x."""
+    """The voxel of it that is nearest to the middle of its box, z, y, x."""
     joined_components: tuple[int, ...] = ()
     """Unmatched components whose number is this truth id, so that their voxels count as its own."""
 
