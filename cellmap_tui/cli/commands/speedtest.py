@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.cli import output
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.commands.fetch_data import amount
 from cellmap_tui.cli.work import run_work
 from cellmap_tui.text import number, size
 
@@ -20,7 +21,6 @@ EXAMPLES = """\
   cellmap-tui --batch --json speedtest --endpoint-url http://127.0.0.1:8333
 A few chunks of the bucket are fetched at several widths (requests in flight) and thrown away.
 """
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def add(subparsers: Subparsers) -> None:
@@ -28,7 +28,7 @@ def add(subparsers: Subparsers) -> None:
     parser = add_command(subparsers, "speedtest", EXAMPLES)
     parser.add_argument("--widths", type=_widths, metavar="N,N", help="requests in flight (default: 8,32,128)")
     parser.add_argument("--seconds", type=float, metavar="S", help="for each width at most (default: 3)")
-    parser.add_argument("--max-bytes", type=_size, metavar="SIZE", help="of everything at most (default: 200M)")
+    parser.add_argument("--max-bytes", type=amount, metavar="SIZE", help="of everything at most (default: 200M)")
     parser.add_argument("--dataset", metavar="NAME", help="whose chunks to fetch (default: jrc_cos7-1a)")
     parser.add_argument("--profile", metavar="NAME", help="AWS profile to sign with (default: anonymous)")
     parser.set_defaults(handler=run)
@@ -75,12 +75,3 @@ def _widths(text: str) -> tuple[int, ...]:
         return tuple(int(word) for word in text.replace(" ", ",").split(",") if word)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 8,32,128") from None
-
-
-def _size(text: str) -> int:
-    digits = text.strip().lower().removesuffix("b")
-    unit = digits[-1:] if digits[-1:] in _UNITS else ""
-    try:
-        return int(float(digits.removesuffix(unit)) * _UNITS[unit])
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 200M") from None
