@@ -289,7 +289,7 @@ class ObjectRow:
     true_id: int | None
     """Id in the truth."""
     predicted_id: int | None
-    """Number of the predicted component."""
+    """Id in the prediction, where one id may be several objects."""
     iou: float | None
     """Overlap of a matched pair."""
     distance_nm: float | None
@@ -299,7 +299,7 @@ class ObjectRow:
     voxels: int | None
     """Its size in voxels: the truth's, or of a hallucinated one its own."""
     position_nm: Vec3 | None
-    """Its centre of mass, z, y, x."""
+    """A voxel of it near its middle, z, y, x."""
 
 
 @dataclass(frozen=True, slots=True)
