@@ -209,6 +209,8 @@ class _Meter:
 
     async def measure(self, width: int, objects: Sequence[RemoteObject], allowed_bytes: float) -> SpeedPoint:
         """Fetch at one width until time or bytes are used up."""
+        from cellmap_tui.storage.running import work_side_by_side
+
         started_s = time.monotonic()
         spent_before = self.total_bytes
         latencies_s: list[float] = []
@@ -232,9 +234,7 @@ class _Meter:
                     latencies_s.append(time.monotonic() - began_s)
                     fetched_bytes += remote.size_bytes
 
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(width):
-                tasks.create_task(work())
+        await work_side_by_side((work() for _ in range(width)), self._tick)
         seconds = max(time.monotonic() - started_s, 1e-9)
         return SpeedPoint(
             width=width,
@@ -248,10 +248,13 @@ class _Meter:
             failures=failures,
         )
 
+    def _tick(self) -> bool:
+        self._report.checkpoint()
+        return True
+
     def _turn(self, objects: Sequence[RemoteObject], started_s: float, allowed: float) -> Iterator[RemoteObject]:
         """Yield objects while there is time and the next one is within the bytes allowed."""
         for remote in itertools.cycle(objects):
-            self._report.checkpoint()
             is_over = self.total_bytes + remote.size_bytes > min(allowed, self._request.max_bytes)
             if is_over or time.monotonic() - started_s > self._request.seconds:
                 return
