@@ -12,7 +12,7 @@ from pathlib import Path  # noqa: TC003 - jobs are built from their annotations
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.services.evaluate_model import ClassResult, PairResult
-from cellmap_tui.services.evaluate_store import fingerprint, pair_key
+from cellmap_tui.services.evaluate_store import ZipPrints, fingerprint, pair_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,17 +75,18 @@ class PairJob:
 
 
 class Fingerprints:
-    """What the file system says about volumes; a zip that holds many is asked once."""
+    """What the file system says about volumes; a zip that holds many is listed once."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
+        self._zips: dict[Path, ZipPrints] = {}
 
     def of(self, store: Path, key: str) -> str:
         """Return the fingerprint of an array or group in a store."""
-        place = store / key if store.is_dir() else store
-        if place not in self._known:
-            self._known[place] = fingerprint(place)
-        return f"{self._known[place]} {key}"
+        if store.is_dir():
+            return fingerprint(store / key)
+        if store not in self._zips:
+            self._zips[store] = ZipPrints(store)
+        return self._zips[store].of(key)
 
 
 def key_of(job: PairJob, fingerprints: Fingerprints) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import CellmapError, MissingDataError
 from cellmap_tui.services.evaluate_pairs import PairJob
-from cellmap_tui.services.evaluate_plan import Gathered, store_folder
+from cellmap_tui.services.evaluate_plan import Gathered, pair_store
 from cellmap_tui.services.evaluate_stacks import (
     StackOptions,
     StackVolume,
@@ -85,6 +85,7 @@ def _stack_places(request: EvaluateRequest, targets: list[Target], report: Repor
     crops = list({target.crop.ref: target.crop for target in targets}.values())
     volumes = stack_volumes(predictions, crops, options)
     places: dict[Target, Path | None] = dict.fromkeys(targets)
+    store = pair_store(request)
     by_name = {(target.crop.ref, target.label): target for target in targets}
     for done, volume in enumerate(volumes):
         report.checkpoint()
@@ -92,7 +93,7 @@ def _stack_places(request: EvaluateRequest, targets: list[Target], report: Repor
         target = by_name.get((volume.crop.ref, volume.label))
         if target is None:
             continue
-        place = store_folder(request) / "stacks" / _stack_key(volume, options) / volume.label
+        place = store.stack_folder(_stack_key(volume, options)) / volume.label
         copy_stack(volume, place, options, report.checkpoint)
         places[target] = place
     report.progress(len(volumes), len(volumes), "stacks")

@@ -98,8 +98,8 @@ def count_of_objects(job: PairJob) -> dict[str, Any]:
         predicted = None if job.prediction is None else len(_ids(str(job.prediction), job.prediction_key))
     except CellmapError:  # told when it is scored
         return {}
-    cutoff = Limits.from_environment().ratio_cutoff(max(ids, default=0))
-    most = int(cutoff * len(ids)) if ids else None
+    largest = max(ids, default=0)  # the largest id, not the number of ids: so does the official scorer
+    most = int(Limits.from_environment().ratio_cutoff(largest) * largest) if ids else None
     return {"true_objects": len(ids), "predicted_objects": predicted, "most_objects": most}
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEPT_S = 90 * 86_400.0
 """Pairs that were not used for so long are removed."""
+STACKS = "stacks"
+"""Folder of copied stacks in the store."""
 _METADATA = frozenset({".zarray", ".zattrs", ".zgroup", "zarr.json", "attributes.json"})
 
 
@@ -55,6 +57,36 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+class ZipPrints:
+    """What tells the volumes of a zip from others: names, sizes and checksums of their members.
+
+    Parameters
+    ----------
+    path
+        The zip; one that cannot be read has no members.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import zipfile
+
+        members: list[zipfile.ZipInfo] = []
+        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        self._members = sorted((member.filename, member.file_size, member.CRC) for member in members)
+
+    def of(self, key: str) -> str:
+        """Return the fingerprint of the members below a folder."""
+        from bisect import bisect_left
+
+        digest = hashlib.sha256()
+        start = bisect_left(self._members, (f"{key}/", -1, -1))
+        for name, size_bytes, checksum in self._members[start:]:
+            if not name.startswith(f"{key}/"):
+                break
+            digest.update(f"{name[len(key) :]}\0{size_bytes} {checksum}\0".encode())
+        return digest.hexdigest()
+
+
 def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     with contextlib.suppress(OSError):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
@@ -62,6 +94,15 @@ def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
                 yield from _files(entry.path)
             else:
                 yield entry
+
+
+def _remove_whole(folder: Path) -> None:
+    """Remove a folder so that nobody sees a part of it."""
+    import shutil
+
+    condemned = folder.with_name(f".{folder.name}.{os.getpid()}.removed")
+    folder.replace(condemned)
+    shutil.rmtree(condemned, ignore_errors=True)
 
 
 class PairStore:
@@ -109,12 +150,23 @@ class PairStore:
             ) from None
 
     def remove_unused(self) -> None:
-        """Remove pairs that nobody has asked for in a long time, and what killed writers left."""
+        """Remove pairs and copied stacks that nobody has asked for in a long time."""
         oldest_s = time.time() - KEPT_S
-        for entry in _files(self.folder):
+        for file in self.folder.glob("??/*.json*"):
             with contextlib.suppress(OSError):
-                if entry.stat().st_mtime < oldest_s:
-                    os.unlink(entry.path)  # noqa: PTH108 - an entry, not a path
+                if file.stat().st_mtime < oldest_s:
+                    file.unlink()
+        for folder in (self.folder / STACKS).glob("*"):
+            with contextlib.suppress(OSError):
+                if folder.stat().st_mtime < oldest_s:
+                    _remove_whole(folder)
+
+    def stack_folder(self, key: str) -> Path:
+        """Return the folder for the copy of a stack, marked as used."""
+        folder = self.folder / STACKS / key
+        with contextlib.suppress(OSError):
+            os.utime(folder)
+        return folder
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

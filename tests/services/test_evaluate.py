@@ -270,6 +270,18 @@ def test_finished_pairs_are_kept_and_only_what_changed_is_scored_again(submissio
     assert evaluate(changed(submission, rescore=True), SilentReporter()).kept == 0
 
 
+def test_in_a_new_zip_only_what_changed_is_scored_again(submission, tmp_path):
+    evaluate(
+        changed(submission, submission=zip_folder(submission.submission, tmp_path / "one.zip")), SilentReporter()
+    )
+    place = Grid(VOXEL_NM, ORIGIN_NM, SHAPE)
+    write_array(submission.submission / "crop983" / "er", np.roll(mask(), 2, axis=1), place, overwrite=True)
+    second = zip_folder(submission.submission, tmp_path / "two.zip")
+    result = evaluate(changed(submission, submission=second), SilentReporter())
+    assert result.kept == 2
+    assert not rows(result)["crop983", "er"].kept
+
+
 def test_a_limit_in_the_environment_makes_another_score(submission, monkeypatch):
     evaluate(submission, SilentReporter())
     monkeypatch.setenv("MAX_OVERLAP_EDGES", "7")

@@ -144,7 +144,15 @@ def test_pairs_that_nobody_asked_for_in_long_are_removed(tmp_path):
     store.put("bb2", {})
     (old,) = (tmp_path / "aa").iterdir()
     os.utime(old, (old.stat().st_mtime - KEPT_S - 10,) * 2)
+    stack = store.stack_folder("s1") / "mito"
+    stack.mkdir(parents=True)
+    (stack / "0").write_bytes(b"old chunk of a stack that is in use")
+    os.utime(stack / "0", (0, 0))
     store.remove_unused()
+    assert (stack / "0").exists()
+    os.utime(stack.parent, (0, 0))
+    store.remove_unused()
+    assert not stack.parent.exists()
     assert store.get("aa1") is None
     assert store.get("bb2") == {}
 
