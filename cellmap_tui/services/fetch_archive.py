@@ -280,8 +280,6 @@ def fetch_archive(request: FetchArchiveRequest, report: Reporter) -> FetchArchiv
             with only_worker(place):
                 head, outcome = _fetch(request, client, head, place, report)
             result = _result(request, head, address, outcome, time.monotonic() - started_s)
-    for line in result.lines:
-        report.note(line)
     return result
 
 

@@ -158,7 +158,8 @@ class _Unpacking:
                 self._written.append(number)
         if len(self._written) >= _SYNC_BATCHES:
             self._keep()
-        self._watch.progress(self._done_bytes, self._total_bytes, "bytes unpacked")
+        # Members that are left out count in their batch and not in the total.
+        self._watch.progress(min(self._done_bytes, self._total_bytes), self._total_bytes, "bytes")
 
     def _keep(self) -> None:
         """Note the written batches, after the disk has them."""

@@ -19,7 +19,7 @@ from cellmap_tui.storage.archive_place import UnpackedMark, write_mark
 from cellmap_tui.storage.archive_unpack import BATCH_MEMBERS, Unpacked, UnpackOptions, unpack
 from cellmap_tui.storage.zip_directory import BrokenArchiveError, find_directory, read_entries
 from cellmap_tui.storage.zip_members import ArchiveRefusedError, Contents, look_through
-from cellmap_tui.text import count
+from cellmap_tui.text import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -164,6 +164,7 @@ class _Work:
         journal = self._unpacking_journal(directory)
         try:
             self._check_room(round(contents.disk_bytes * (1 - journal.done / _batches(directory.members))))
+            self._watch.note(f"unpacking {count(contents.files)} files, {size(contents.size_bytes)}")
             unpacked = unpack(
                 self._file.read_at,
                 self._entries(directory),

@@ -12,6 +12,8 @@ import pytest
 
 from cellmap_tui.errors import CellmapError, DataError, MissingDataError, RefusedError, RequestError, Stopped
 from cellmap_tui.services import fetch_archive as module
+from cellmap_tui.services.demo import DemoRequest, demo
+from cellmap_tui.services.fetch import fetch
 from cellmap_tui.services.fetch_archive import (
     FetchArchiveRequest,
     archive_request,
@@ -21,7 +23,9 @@ from cellmap_tui.services.fetch_archive import (
 from cellmap_tui.services.fetch_model import FetchRequest
 from cellmap_tui.services.models import from_json, to_json
 from cellmap_tui.services.report import SilentReporter
+from cellmap_tui.services.settings import BUCKET
 from cellmap_tui.storage.archive_place import ArchivePlace
+from tests.s3 import serve_s3
 from tests.storage.archive_data import LINK, PATH, packed, tree, with_member
 from tests.storage.range_server import Bucket, RangeServer
 
@@ -59,7 +63,7 @@ class Told(SilentReporter):
     def __init__(self, stop_at: int = 0):
         self.warnings = []
         self.notes = []
-        self.last = {}
+        self.totals = set()
         self.left = stop_at
 
     def warning(self, message):
@@ -69,7 +73,9 @@ class Told(SilentReporter):
         self.notes.append(message)
 
     def progress(self, done, total, unit):
-        self.last[unit] = (done, total)
+        assert 0 <= done <= total
+        assert unit == "bytes"
+        self.totals.add(total)
 
     def checkpoint(self):
         self.left -= 1
@@ -83,13 +89,14 @@ def parts_asked(bucket):
     return [r for r in bucket.requests if r.stop in ends and r.start % PART == 0 and r.stop - r.start <= PART]
 
 
-def files_below(root, *, hidden=False):
-    """Return every file below a data root but the tool's own and the groups it adds."""
+def files_below(root, *, hidden=False, with_groups=False):
+    """Return every file below a data root but the tool's own and, unless wanted, the groups that it adds."""
     found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     return {
         name: body
         for name, body in found.items()
-        if hidden or not (name.startswith(".cellmap-tui/") or name.endswith(".zgroup"))
+        if hidden or not name.startswith(".cellmap-tui/")
+        if hidden or with_groups or not name.endswith(".zgroup")
     }
 
 
@@ -101,7 +108,7 @@ def test_an_archive_becomes_the_tree_and_leaves_nothing_else(request_of, bucket)
     assert (result.files, result.written, result.left_out) == (len(FILES), len(FILES), 1)
     assert result.fetched_bytes == result.archive_bytes == len(ARCHIVE)
     assert result.datasets == ("jrc_test-0", "jrc_test-1")
-    assert told.last["bytes"] == (len(ARCHIVE), len(ARCHIVE))
+    assert told.totals == {len(ARCHIVE), result.unpacked_bytes}
     own = [path.name for path in (root / ".cellmap-tui" / "archives").iterdir()]
     assert own == ["matched_res_no_pad.json"]
     assert not any(request.signed for request in bucket.requests)
@@ -389,3 +396,28 @@ def test_the_options_of_fetch_data_choose_the_archive(tmp_path):
     request = archive_request(FetchRequest(tmp_path, raw_padding=128, fetch_all_em_resolutions=True))
     assert request.archive.name == "all_res_128_pad"
     assert from_json(to_json(request), FetchArchiveRequest, source="test") == request
+
+
+@pytest.mark.slow
+def test_an_archive_of_the_bucket_becomes_the_tree_that_fetching_its_objects_makes(request_of, bucket, tmp_path):
+    made = demo(
+        DemoRequest(tmp_path / "demo", size="tiny", make_only=True, user_data_root=tmp_path / "mine"),
+        SilentReporter(),
+    )
+    fetched = tmp_path / "fetched"
+    with serve_s3(made.bucket_root) as objects:
+        fetch(
+            FetchRequest(
+                fetched,
+                endpoint_url=objects.url,
+                manifest=str(made.manifest),
+                train_manifest=str(made.train_manifest),
+                test_manifest=str(made.test_manifest),
+            ),
+            SilentReporter(),
+        )
+    tree_of_objects = files_below(fetched, with_groups=True)
+    in_bucket = {name: body for name, body in tree_of_objects.items() if (made.bucket_root / BUCKET / name).is_file()}
+    bucket.put(PATH, packed(in_bucket, "csc"))
+    fetch_archive(request_of(), Told())
+    assert files_below(request_of().data_root, with_groups=True) == tree_of_objects

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cellmap_tui.cli.context import Context
+    from cellmap_tui.services.fetch_archive import FetchArchivePlan, FetchArchiveResult
     from cellmap_tui.services.fetch_model import FetchRequest, FetchResult
 
 EXAMPLES = """\
@@ -24,6 +25,7 @@ EXAMPLES = """\
   cellmap-tui --batch fetch-data --crops 234,236 --dry-run    the plan: objects, bytes, levels and why, disk, time
   cellmap-tui --batch fetch-data --crops "mito voxel<=4" --raw-padding 16 --max-bytes 20G
   cellmap-tui --batch fetch-data --crops test --dest /data/cellmap
+  cellmap-tui --batch fetch-data --zip --raw-padding 128      all crops, from the published archive
 Start it again to go on: what is verified is not fetched again. If a part fails, one command to finish is named.
 A level of the EM is fetched when its voxels are larger than 0.8 × those of the labels on every axis.
 """
@@ -46,6 +48,8 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--make-levels", action="store_true", help="compute coarser EM levels that the bucket lacks")
     parser.add_argument("--ignore-disk", action="store_true", help="go on although the disk looks too small")
     parser.add_argument("--profile", default="", metavar="NAME", help="AWS profile (default: anonymous)")
+    parser.add_argument("--zip", action="store_true", help="all crops at once, from a published archive")
+    parser.add_argument("--keep-zip", action="store_true", help="keep the archive beside the data")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, fetch nothing")
     add_manifest_options(parser)
     parser.set_defaults(handler=run)
@@ -76,6 +80,8 @@ def add_choice(parser: argparse.ArgumentParser, *, crops_default: str) -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     """Fetch, or print the plan."""
     request = request_from(args, context)
+    if args.zip:
+        return _run_archive(request, args, context)
     if args.dry_run:
         return _dry_run(request, context)
     return run_work(context, "fetch-data", _confirmed(request, context), show)
@@ -161,6 +167,28 @@ def show(result: FetchResult) -> None:
     from cellmap_tui.services.fetch_words import result_lines
 
     for line in result_lines(result):
+        output.write(line)
+
+
+def _run_archive(request: FetchRequest, args: argparse.Namespace, context: Context) -> int:
+    """Fetch all crops from a published archive, or print the plan of that."""
+    from cellmap_tui.services.fetch_archive import archive_request, plan_fetch_archive
+
+    archive = archive_request(request, keep_archive=args.keep_zip)
+    if not args.dry_run:
+        return run_work(context, "fetch-archive", archive, _show_lines)
+    plan = plan_fetch_archive(archive)
+    if context.json:
+        write_result("fetch-archive", plan)
+    else:
+        _show_lines(plan)
+    if not plan.fits:
+        diagnostics.warning("the archive does not fit the disk with a margin: it would be refused")
+    return diagnostics.DONE
+
+
+def _show_lines(told: FetchArchivePlan | FetchArchiveResult) -> None:
+    for line in told.lines:
         output.write(line)
 
 
