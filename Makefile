@@ -34,7 +34,7 @@ types: dev       ## Types
 	$(BIN)/mypy
 
 layers: dev      ## Who may import whom
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 check: lint types layers test  ## All of these
 
