@@ -22,6 +22,7 @@ WIDEST = 256
 _START = 64  # doubles with each round of answers: a server with a low limit is not met by the full width
 _MOST_AT_START = 128
 _FIRST_RATE = 50.0  # requests a second, from where the rate that a server takes is searched
+_LEAST_RATE = 5.0
 _SEARCH_FACTOR = 2.0
 _SEARCH_WINDOW_S = 0.3
 _SEARCH_ANSWERS = 5
@@ -166,11 +167,14 @@ class Width:
         self._began, self._ok, self._slow, self._latency_s = now, 0, 0, math.inf
 
     def _narrow(self, pause_s: float) -> None:
+        recent_rate = self._recent_rate()
         if self.rate is None:
-            self.rate = max(_FIRST_RATE, self._recent_rate())
+            self.rate = max(_FIRST_RATE, recent_rate)
+        elif not recent_rate:
+            # Not a limit but an outage: pauses keep the requests few, and the rate is searched anew after it.
+            self.rate, self._ceiling = max(_LEAST_RATE, self.rate / 2), math.inf
         else:
-            self._ceiling = self.rate
-            self.rate = max(1.0, self._recent_rate())
+            self.rate, self._ceiling = max(1.0, recent_rate), self.rate
         self._quiet = self._unbound = 0
         self._narrowed_at = self._clock()
         # Whoever waits for a turn at the old rate would keep the next one waiting.

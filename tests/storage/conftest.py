@@ -55,7 +55,10 @@ class World:
     def fill(self, count, size=(100, 3000), prefix="ds/em/s0", seed=0):
         """Put random objects into the bucket; return them by key."""
         numbers = random.Random(seed)
-        objects = {f"{prefix}/{i // 100}/{i // 10 % 10}/{i % 10}": numbers.randbytes(numbers.randint(*size)) for i in range(count)}
+        objects = {
+            f"{prefix}/{i // 100}/{i // 10 % 10}/{i % 10}": numbers.randbytes(numbers.randint(*size))
+            for i in range(count)
+        }
         self.put(objects)
         return objects
 
