@@ -96,6 +96,9 @@ PANES = (
     Key("slice.overlay", "o", "overlay", "Draw labels as a tint, as outlines, or not at all."),
     Key("slice.classes", "s", "classes", "Draw the labels of the next class alone; after the last, of all."),
     Key("table.reverse", "S", "turn round", "Turn the order of the rows round."),
+    Key("data.fetch", "f", "fetch", "Plan a fetch of the marked crops, or of the one in hand."),
+    Key("crop.verify", "V", "verify", "Check the crop on disk against the bucket, as a job; asks first."),
+    Key("crop.repair", "R", "repair", "Check the crop and fetch what is missing or corrupt, as a job; asks first."),
     Key("data.exclude", "x", "exclude", "Leave this crop out of splits, with a reason; again to take it back."),
     Key(
         "data.annotations",
@@ -106,6 +109,8 @@ PANES = (
     Key("data.dataset", "m", "dataset", "Open the page of the crop's dataset: sizes, classes, a map of its crops."),
     Key("data.copy_address", "Y", "copy S3 address", "Copy the address of the crop in the bucket."),
     Key("fetch.turn", "t", "plan", "Change between the plan of a fetch and the fetch that goes on."),
+    Key("eval.compare", "c", "compare", "Compare with another evaluation, side by side; again to choose another."),
+    Key("eval.turn", "t", "all pairs", "Change between the classes and all pairs of crop and class."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),
     Key("classes.heat", "m", "heat map", "Show crops per class and dataset."),
 )
@@ -114,7 +119,7 @@ PANES = (
 KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
 """Every key by its id."""
 
-LATER_MODES = frozenset({"go.train", "go.eval", "go.predict", "go.submit"})
+LATER_MODES = frozenset({"go.train", "go.predict", "go.submit"})
 """Keys kept for screens that this version does not have."""
 
 UNUSABLE = {

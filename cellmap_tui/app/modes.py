@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 LATER = {
     "train": "trains models",
-    "eval": "scores results",
     "predict": "predicts",
     "submit": "packs submissions",
 }
@@ -42,6 +41,12 @@ def _fetch() -> Screen[None]:
     return FetchScreen()
 
 
+def _eval() -> Screen[None]:
+    from cellmap_tui.app.screens.eval import EvalScreen
+
+    return EvalScreen()
+
+
 def _runs() -> Screen[None]:
     from cellmap_tui.app.screens.runs import RunsScreen
 
@@ -65,6 +70,7 @@ SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "data": _data,
     "classes": _classes,
     "fetch": _fetch,
+    "eval": _eval,
     "runs": _runs,
     "settings": _settings,
     "doctor": _doctor,

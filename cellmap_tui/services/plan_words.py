@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cellmap_tui.text import size, triple, voxel
+from cellmap_tui.text import count, duration, printable, size, triple, voxel
 
 if TYPE_CHECKING:
     from cellmap_tui.services.demo import DemoRequest
+    from cellmap_tui.services.evaluate_model import EvaluateRequest
     from cellmap_tui.services.import_data import ImportRequest
+
+
+_MOST_WRONG = 5
 
 
 def plan_lines(command: str, request: object) -> list[str]:
@@ -21,6 +25,8 @@ def plan_lines(command: str, request: object) -> list[str]:
     """
     if command == "import":
         return _import_lines(request)  # type: ignore[arg-type]
+    if command == "evaluate":
+        return _evaluate_lines(request)  # type: ignore[arg-type]
     if command == "demo":
         return _demo_lines(request)  # type: ignore[arg-type]
     return []
@@ -48,3 +54,32 @@ def _demo_lines(request: DemoRequest) -> list[str]:
     lasts = "about 80 M and a quarter of a minute" if small else "about 20 M and a few seconds"
     what = "the data" if request.make_only else "the data and a walk through what can be done with them"
     return [f"a synthetic cell in {request.root}", f"{what}: {lasts}", "what an earlier run has finished is kept"]
+
+
+def _evaluate_lines(request: EvaluateRequest) -> list[str]:
+    from cellmap_tui.services.evaluate import plan_evaluate
+    from cellmap_tui.services.report import SilentReporter
+
+    plan = plan_evaluate(request, SilentReporter())
+    crops, classes = len({pair.crop for pair in plan.pairs}), len({pair.label for pair in plan.pairs})
+    states = {
+        state: sum(pair.state == state for pair in plan.pairs) for state in ("score", "kept", "missing", "error")
+    }
+    words = {"score": "to score", "kept": "kept of before", "missing": "missing", "error": "wrong"}
+    wrong = [f"! {pair.crop}/{pair.label}: {pair.words}" for pair in plan.pairs if pair.state == "error"]
+    memory = f"{size(plan.peak_bytes)} of {size(plan.budget_bytes)} memory ({plan.budget_origin})"
+    return [
+        f"{count(len(plan.pairs))} pairs of {_many(crops, 'crop')} and {_many(classes, 'class')}: "
+        + ", ".join(f"{count(number)} {words[state]}" for state, number in states.items() if number),
+        f"{count(plan.voxels)} voxels with {_many(plan.workers or 1, 'process')}: about {duration(plan.eta_s)}",
+        memory,
+        f"profile {plan.profile}{', provisional: its formula is not published in full' if plan.provisional else ''}",
+        *plan.notes,
+        *(printable(line) for line in wrong[:_MOST_WRONG]),
+        *(f"! {line}" for line in plan.warnings),
+    ]
+
+
+def _many(number: int, thing: str) -> str:
+    plural = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{count(number)} {thing if number == 1 else plural}"
