@@ -25,8 +25,10 @@ from cellmap_tui.services.evaluate_model import (
     PairPlan,
     PairResult,
 )
+from cellmap_tui.services.fetch_archive import FetchArchivePlan, FetchArchiveResult
 from cellmap_tui.services.import_model import ImportedArray, ImportResult
 from cellmap_tui.services.models import from_json
+from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
 from tests.jobs.helpers import HERE
 from tests.jobs.work import CountRequest
@@ -49,6 +51,8 @@ def section(title):
         ("batch-eval", [BatchEvalResult, BatchRow]),
         ("validate-submission", [ValidateResult, Coverage, Finding]),
         ("runs compare", [CompareResult, ScoreRow]),
+        ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
+        ("speedtest", [SpeedtestResult, SpeedPoint]),
         ("catalog refresh", [RefreshResult, CatalogDiff]),
         ("doctor", [DoctorReport, Check]),
         ("runs", [RunSummary]),
