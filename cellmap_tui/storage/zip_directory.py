@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cellmap_tui.errors import DataError
 
@@ -43,9 +43,8 @@ class Directory:
     """Number of entries."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the central directory says of one member."""
+class Entry(NamedTuple):
+    """What the central directory says of one member; a tuple, because archives have millions."""
 
     name: str
     """Its name as stored."""

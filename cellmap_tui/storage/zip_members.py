@@ -35,7 +35,10 @@ ALLOWANCE_BYTES = 1 << 30
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _PATCH = 0x0020
 _UNIX = 3
-_COMPONENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9._+-]{0,99}")
+_NAME = r"[A-Za-z0-9_.][A-Za-z0-9._+-]{0,99}"
+_COMPONENT = re.compile(_NAME)
+# Relative names of such components, none of them . or ..; what does not fit is looked at more closely.
+_PLAIN = re.compile(rf"(?:(?!\.\.?/){_NAME}/)*(?!\.\.?\Z){_NAME}")
 _LONGEST_PATH = 1000
 _BLOCK_BYTES = 4096
 
@@ -91,13 +94,8 @@ def check_entry(entry: Entry) -> None:
     ArchiveRefusedError
         If it is not; says why.
     """
-    parts = entry.name.removesuffix("/").split("/")
-    if entry.name.startswith("/") or re.match(r"[A-Za-z]:", entry.name):
-        raise _refused(entry, "has an absolute name")
-    if ".." in parts:
-        raise _refused(entry, "leaves the folder")
-    if "\\" in entry.name or {".", ""} & {*parts} or printable(entry.name) != entry.name:
-        raise _refused(entry, "has an odd name")
+    if not _PLAIN.fullmatch(entry.name):
+        _check_name(entry)
     if entry.flags & _ENCRYPTED:
         raise _refused(entry, "is encrypted")
     if entry.flags & _PATCH or entry.method not in {STORED, DEFLATED}:
@@ -107,6 +105,16 @@ def check_entry(entry: Entry) -> None:
         raise _refused(entry, "is a link" if kind == stat.S_IFLNK else "is no plain file")
     if entry.size_bytes > LARGEST_MEMBER_BYTES or (entry.method == STORED and entry.size_bytes != entry.packed_bytes):
         raise _refused(entry, f"claims to unpack to {size(entry.size_bytes)}")
+
+
+def _check_name(entry: Entry) -> None:
+    parts = entry.name.removesuffix("/").split("/")
+    if entry.name.startswith("/") or re.match(r"[A-Za-z]:", entry.name):
+        raise _refused(entry, "has an absolute name")
+    if ".." in parts:
+        raise _refused(entry, "leaves the folder")
+    if "\\" in entry.name or {".", ""} & {*parts} or printable(entry.name) != entry.name:
+        raise _refused(entry, "has an odd name")
 
 
 def look_through(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from cellmap_tui.errors import DataError
 from cellmap_tui.storage import zip_members
 from cellmap_tui.storage.zip_directory import BrokenArchiveError, Entry, data_offset, find_directory, read_entries
-from cellmap_tui.storage.zip_members import ArchiveRefusedError, Contents, destination, look_through
+from cellmap_tui.storage.zip_members import ArchiveRefusedError, Contents, check_entry, destination, look_through
 from tests.storage.archive_data import LINK, PIPE, packed, tree, with_member
 
 
@@ -125,6 +126,20 @@ def test_a_directory_with_fewer_members_than_announced_is_broken():
 def test_one_evil_member_refuses_the_whole_archive(member, why):
     with pytest.raises(ArchiveRefusedError, match=why):
         looked_through(with_member(**member))
+
+
+@given(st.text(alphabet="ab.Z0_-+/\\: \x07é", max_size=20))
+def test_a_name_that_is_let_through_stays_inside(name):
+    entry = Entry(name, name.encode(), 0, 0, 0, 1, 1, 0, 3, 0)
+    try:
+        check_entry(entry)
+    except ArchiveRefusedError:
+        return
+    path = PurePosixPath("/root") / name
+    assert path.is_relative_to("/root")
+    assert not {".", ".."} & {*name.split("/")}
+    assert "\\" not in name
+    assert name.isprintable()
 
 
 def test_a_name_that_comes_twice_refuses_the_archive():
