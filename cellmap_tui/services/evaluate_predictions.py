@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from cellmap_tui.services.evaluate_model import EvaluateRequest
     from cellmap_tui.services.report import Reporter
 
+Places = dict[Target, tuple[Path, str] | None]
+"""Where predictions lie: the folder or zip, and the place in it; None where there is none."""
+
 
 def prediction_jobs(request: EvaluateRequest, catalog: Catalog, report: Reporter) -> Gathered:
     """Return the pairs of predictions and local ground truth.
@@ -60,18 +63,30 @@ def scoring_for(request: EvaluateRequest, label: str) -> Scoring:
     return "instance" if label in request.instance_classes else "semantic"
 
 
-def _places(request: EvaluateRequest, targets: list[Target], report: Reporter) -> dict[Target, Path | None]:
-    """Return where the prediction of each target lies."""
+def _places(request: EvaluateRequest, targets: list[Target], report: Reporter) -> Places:
+    """Return where the prediction of each target lies: folder or zip, and the place in it."""
     predictions = request.predictions or ""
     if is_stack(predictions) or is_case_folder(Path(predictions)):
         return _stack_places(request, targets, report)
-    if "{" not in predictions and not Path(predictions).is_dir():
+    if "{" not in predictions and not Path(predictions).exists():
         raise MissingDataError(f"{predictions} does not exist", "name a folder of predictions, a template or a stack")
+    if predictions.lower().endswith(".zip"):
+        return _zip_places(Path(predictions), targets)
     is_only = len({target.crop.ref for target in targets}) == 1
-    return {target: find_prediction(predictions, target, is_only=is_only) for target in targets}
+    found = {target: find_prediction(predictions, target, is_only=is_only) for target in targets}
+    return {target: None if path is None else (path.parent, path.name) for target, path in found.items()}
 
 
-def _stack_places(request: EvaluateRequest, targets: list[Target], report: Reporter) -> dict[Target, Path | None]:
+def _zip_places(path: Path, targets: list[Target]) -> Places:
+    """Return where the predictions lie in a zip that is laid out as a submission."""
+    from cellmap_tui.scoring.submission import open_submission
+
+    volumes = open_submission(path).volumes({target.crop.name for target in targets})
+    found = {target: volumes.get((target.crop.name, target.label)) for target in targets}
+    return {target: None if v is None else (Path(v.ref.store), v.ref.key) for target, v in found.items()}
+
+
+def _stack_places(request: EvaluateRequest, targets: list[Target], report: Reporter) -> Places:
     predictions = request.predictions or ""
     labels, cases = read_mapping(request.mapping, None if is_stack(predictions) else Path(predictions))
     options = StackOptions(
@@ -84,7 +99,7 @@ def _stack_places(request: EvaluateRequest, targets: list[Target], report: Repor
     )
     crops = list({target.crop.ref: target.crop for target in targets}.values())
     volumes = stack_volumes(predictions, crops, options)
-    places: dict[Target, Path | None] = dict.fromkeys(targets)
+    places: Places = dict.fromkeys(targets)
     store = pair_store(request)
     by_name = {(target.crop.ref, target.label): target for target in targets}
     for done, volume in enumerate(volumes):
@@ -95,7 +110,7 @@ def _stack_places(request: EvaluateRequest, targets: list[Target], report: Repor
             continue
         place = store.stack_folder(_stack_key(volume, options)) / volume.label
         copy_stack(volume, place, options, report.checkpoint)
-        places[target] = place
+        places[target] = (place.parent, place.name)
     report.progress(len(volumes), len(volumes), "stacks")
     return places
 
@@ -108,7 +123,7 @@ def _stack_key(volume: StackVolume, options: StackOptions) -> str:
     return hashlib.sha256(json.dumps([*parts, *place]).encode()).hexdigest()[:32]
 
 
-def _predicted_classes(targets: list[Target], places: dict[Target, Path | None], notes: list[str]) -> list[Target]:
+def _predicted_classes(targets: list[Target], places: Places, notes: list[str]) -> list[Target]:
     """Return the targets whose class is predicted somewhere."""
     predicted = {target.label for target, place in places.items() if place is not None}
     others = {target.label for target in targets} - predicted
@@ -117,7 +132,7 @@ def _predicted_classes(targets: list[Target], places: dict[Target, Path | None],
     return [target for target in targets if target.label in predicted]
 
 
-def _job(request: EvaluateRequest, target: Target, place: Path | None) -> PairJob:
+def _job(request: EvaluateRequest, target: Target, place: tuple[Path, str] | None) -> PairJob:
     from cellmap_tui.volumes.annotation import read_annotation
     from cellmap_tui.volumes.ngff import open_volume
 
@@ -132,8 +147,8 @@ def _job(request: EvaluateRequest, target: Target, place: Path | None) -> PairJo
         truth=level.path.parent,
         truth_key=level.path.name,
         profile=request.profile,
-        prediction=place.parent if place else None,
-        prediction_key=place.name if place else "",
+        prediction=place[0] if place else None,
+        prediction_key=place[1] if place else "",
     )
     try:
         return replace(job, unknown_value=read_annotation(volume).unknown_value)

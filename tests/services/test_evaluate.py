@@ -465,6 +465,13 @@ def test_predictions_as_multiscale_groups_are_scored(local, tmp_path):
     assert evaluate(local, SilentReporter()).overall_semantic_score == 1.0
 
 
+def test_predictions_in_a_zip_are_scored_in_place(local, tmp_path):
+    predict(tmp_path / "out" / "crop7" / "mito", blobs(4))
+    path = zip_folder(tmp_path / "out", tmp_path / "out.zip")
+    shutil.rmtree(tmp_path / "out")
+    assert evaluate(changed(local, predictions=str(path)), SilentReporter()).overall_instance_score == 1.0
+
+
 def test_nothing_predicted_is_told_with_the_layout(local, tmp_path):
     with pytest.raises(MissingDataError, match="does not exist"):
         evaluate(local, SilentReporter())
