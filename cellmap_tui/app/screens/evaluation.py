@@ -212,12 +212,11 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         label = self.label
         of_class = [row for row in self._pairs if row.pair.label == label]
         self.crops.update_rows(of_class)
-        self.query_one("#crops", Pane).set_title(f"{label} by crop" if label else "by crop", "s sort")
         spread = self.query_one("#spread Static", Static)
         lines = eval_words.spread_lines(of_class, max(30, spread.size.width), 10)
         self._write("#spread Static", Content("\n".join(lines)))
         self.query_one("#spread", Pane).set_title(
-            f"score over {len(of_class)} crops" if label else "score over crops"
+            f"score over {len(of_class)} crop{'s' if len(of_class) != 1 else ''}" if label else "score over crops"
         )
         self._show_titles()
         self._show_pair()
@@ -237,6 +236,9 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
 
     @on(RowHighlighted, "#of-class")
     def _show_pair(self) -> None:
+        crop, label = self.crops.highlighted, self.label
+        title = f"{label} by crop" if label else "by crop"
+        self.query_one("#crops", Pane).set_title(title, eval_words.pair_brief(crop).plain)
         self._write("#brief", self._brief_words())
         self.show_slice(self.pair)
 
