@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.services.catalog import CatalogSource, open_catalog
+from cellmap_tui.services.empty_labels import empty_labels
 from cellmap_tui.services.presence import Presence
 from cellmap_tui.services.settings import checked_data_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.crops import Annotation, Crop
@@ -51,14 +52,27 @@ class Browsed:
         The catalog.
     presence
         What is on disk and set aside.
+    empty_remote
+        Crops of which the bucket was listed, and their classes that are empty there.
     """
 
-    def __init__(self, catalog: Catalog, presence: Presence) -> None:
+    def __init__(
+        self, catalog: Catalog, presence: Presence, empty_remote: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
         self.catalog = catalog
+        self.empty_remote = empty_remote or {}
         self.presence = presence
         self.items = tuple(CropItem(crop, presence.share(crop), presence.reason(crop)) for crop in catalog.crops)
         self.by_ref = {item.crop.ref: item for item in self.items}
         self.notes = (*catalog.notes, *filter(None, (presence.note,)))
+
+    def take_shares(self, shares: Mapping[str, float]) -> None:
+        """Take over how much of some crops is on disk by now."""
+        self.presence.take_shares(shares)
+        self.items = tuple(
+            replace(item, share=shares[item.crop.ref]) if item.crop.ref in shares else item for item in self.items
+        )
+        self.by_ref = {item.crop.ref: item for item in self.items}
 
     @property
     def has_local(self) -> bool:
@@ -137,4 +151,5 @@ def browse(settings: Settings) -> Browsed:
     """
     data_root = checked_data_root(settings)
     catalog = open_catalog(CatalogSource(data_root=data_root, state_dir=settings.state_dir))
-    return Browsed(catalog, Presence(data_root))
+    empty = empty_labels(settings.state_dir, bucket=settings.bucket, endpoint_url=settings.endpoint_url)
+    return Browsed(catalog, Presence(data_root), empty)

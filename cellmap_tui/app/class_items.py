@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.crop_facts import ClassInCrop, CropDetail
     from cellmap_tui.services.inspect import ClassFacts, CropFacts, LevelFacts
 
+EMPTY_REMOTE = "empty in the bucket"
+"""Badge of a class without a single chunk in the bucket: it is absent from the crop."""
 _BAR_WIDTH = 8
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LOOKS = {"unknown": "dim", "not on disk": "dim", "absent (true negative)": "accent", "broken": "bad"}
@@ -27,13 +29,20 @@ class ClassItem:
     """What the tables say; None for a class that is not annotated in the crop."""
     facts: ClassFacts | None
     """What its array holds; None before it was looked at."""
+    is_empty_remote: bool = False
+    """Whether a listing of the bucket has shown that it holds nothing there."""
 
 
-def class_items(detail: CropDetail, facts: CropFacts | None) -> tuple[ClassItem, ...]:
-    """Return the annotated classes of a crop, then the scored ones that nobody annotated in it."""
+def class_items(
+    detail: CropDetail, facts: CropFacts | None, empty_remote: frozenset[str] = frozenset()
+) -> tuple[ClassItem, ...]:
+    """Return the annotated classes of a crop, then the scored ones that nobody annotated in it.
+
+    `empty_remote` names the classes that are known to be empty in the bucket, for a crop that is not here.
+    """
     infos = {info.name: info for info in detail.classes}
     if facts is None:
-        return tuple(ClassItem(info.name, info, None) for info in detail.classes)
+        return tuple(ClassItem(info.name, info, None, info.name in empty_remote) for info in detail.classes)
     return tuple(ClassItem(fact.name, infos.get(fact.name), fact) for fact in facts.classes)
 
 
@@ -46,7 +55,7 @@ def bar(share: float, width: int = _BAR_WIDTH) -> str:
 def _holds(item: ClassItem) -> str:
     """Return kind, id range and number of objects, or why there is nothing."""
     if item.facts is None:
-        return ""
+        return EMPTY_REMOTE if item.is_empty_remote else ""
     array = item.facts.facts
     if item.facts.badge != "present" or array is None:
         return item.facts.badge
@@ -73,7 +82,7 @@ def _share_words(item: ClassItem) -> str:
 CLASS_COLUMNS: tuple[Column[ClassItem], ...] = (
     Column("class", "class", 10, lambda item: item.name, max_width=12, sort_key=lambda item: item.name),
     Column("holds", "holds", 22, _holds, max_width=34,
-           look=lambda item: _LOOKS.get(item.facts.badge, "") if item.facts else ""),
+           look=lambda item: _LOOKS.get(item.facts.badge, "") if item.facts else "dim"),
     Column("share", "share", 8, _share_words, align="right", sort_key=lambda item: -(_share(item) or 0)),
     Column("bar", "", _BAR_WIDTH, lambda item: bar(_share(item) or 0), priority=2, look=lambda item: "accent"),
     Column("nm", "nm", 5, lambda item: voxel(item.info.voxel_size_nm) if item.info else "", align="right",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual.message import Message
+
+from cellmap_tui.app.fetch_start import start_verify
 from cellmap_tui.app.widgets.ask_text import AskText
+from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.challenge.exclusions import exclude, include
 from cellmap_tui.errors import CellmapError
 
@@ -15,6 +19,14 @@ if TYPE_CHECKING:
     from cellmap_tui.app.screens.base import BaseScreen
 
 REASON = "Splits will leave this crop out; browsing and fetching go on as before. Why is it left out?"
+
+
+class VerifyStarted(Message):
+    """The job that checks a crop has begun."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__()
 
 
 def copy_place(screen: BaseScreen, browsed: Browsed, item: CropItem, what: str) -> None:
@@ -54,3 +66,22 @@ def toggle_excluded(screen: BaseScreen, item: CropItem, done: Callable[[], None]
         write(lambda: include(data_root, crop), f"{crop.ref} is no longer left out")
     else:
         screen.app.push_screen(AskText(f"leave out {crop.ref}", REASON, "for example: empty resin"), leave_out)
+
+
+def ask_verify(screen: BaseScreen, ref: str, *, repair: bool) -> None:
+    """Ask, then check a crop against the bucket as a job; with `repair` what is wrong is fetched again."""
+
+    def start() -> None:
+        screen.post_message(VerifyStarted(start_verify(screen.cellmap.settings, ref, repair=repair)))
+
+    def answered(answer: bool | None) -> None:
+        if answer:
+            screen.run_worker(start, thread=True, exclusive=True, group="crop.verify", exit_on_error=False)
+
+    if repair:
+        cost = "Its files are read and compared with the bucket; what is missing or corrupt is fetched again."
+        question = Confirm(f"Repair {ref}?", cost, yes="repair it", no="leave it")
+    else:
+        cost = "Its files are read and compared with the bucket. Nothing is changed; R repairs."
+        question = Confirm(f"Check {ref}?", cost, yes="check it", no="not now")
+    screen.app.push_screen(question, answered)

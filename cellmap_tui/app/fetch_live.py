@@ -116,7 +116,9 @@ class FetchTally:
 
     def _crop(self, crop: CropState, *, is_live: bool) -> CropProgress:
         work = _WORK[crop.state]
-        ended = [f"{failure.key}: {failure.message}" for failure in self.failures if failure.crop == crop.ref]
+        # What several crops need is told with each that misses something.
+        mine = {crop.ref, ""} if crop.done < crop.objects else {crop.ref}
+        ended = [failure_words(failure) for failure in self.failures if failure.crop in mine]
         return CropProgress(
             ref=crop.ref,
             what=crop.what,
@@ -179,6 +181,24 @@ class FetchTally:
         self._traces.clear()
         self._problems.clear()
         self.failures = ()
+
+
+REMEDIES = {
+    "denied": "the bucket is read without a name: check bucket and endpoint under 9",
+    "missing": "the bucket has no such object: check the list of crops",
+    "offline": "r goes on when the server is back",
+    "fatal": "check endpoint and bucket under 9",
+    "disk": "check the data root, then r goes on",
+    "disk_full": "make room, then r goes on",
+    "key": "nothing is written outside the data root",
+}
+"""What to do about a failure, by its kind."""
+
+
+def failure_words(failure: FetchFailure) -> str:
+    """Return a failure with what to do about it."""
+    remedy = REMEDIES.get(failure.kind, "r tries again")
+    return f"{failure.key}: {failure.message}; {remedy}"
 
 
 def _speed(trace: Iterable[tuple[float, float]]) -> float | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from cellmap_tui import text
+from cellmap_tui.app.fetch_feed import is_incomplete
 from cellmap_tui.app.run_words import bar, clock_words, eta_words, progress_words, share, state_words
 from cellmap_tui.app.signs import colour, sign
 from cellmap_tui.app.widgets.columns import Column
@@ -88,7 +89,10 @@ def total_words(run: RunSummary, tally: FetchTally, crops: Sequence[CropProgress
     free
         Free space of its disk in words; empty where not known.
     """
-    state = (f"{state_words(run)}  ", f"bold {colour(run.state)}")
+    missing = is_incomplete(run)
+    shown_state = "failed" if missing else run.state
+    named = f"{sign('failed')} incomplete" if missing else state_words(run)
+    state = (f"{named}  ", f"bold {colour(shown_state)}")
     figures = [_crops_words(crops)] if crops else []
     if run.unit == "bytes" and run.done is not None and run.total is not None:
         figures.append(of_words(run.done, run.total))
@@ -108,7 +112,7 @@ def total_words(run: RunSummary, tally: FetchTally, crops: Sequence[CropProgress
     done = share(run) if run.unit == "bytes" else None
     shown = f" {progress_words(run):>5}" if done is not None else ""
     drawn = bar(done, max(0, width - len(shown)))
-    return Content.assemble(state, line, "\n", (drawn, colour(run.state)), shown)
+    return Content.assemble(state, line, "\n", (drawn, colour(shown_state)), shown)
 
 
 def listing_words(done: float, total: float | None, unit: str, rate: float | None) -> str:

@@ -74,7 +74,7 @@ def _fetched_words(level: LevelPlan) -> str:
 def _level_size(level: LevelPlan) -> str:
     if not level.is_fetched:
         return ""
-    return text.size(level.wanted.bytes) if level.wanted.objects else "shared" if level.chunks else "-"
+    return text.size(level.wanted.bytes) if level.wanted.objects else "shared" if level.shared else "-"
 
 
 def level_lines(level: LevelPlan) -> Content:
@@ -82,7 +82,8 @@ def level_lines(level: LevelPlan) -> Content:
     words = [level.reason]
     if level.is_fetched:
         absent = f", {text.count(level.absent)} of them empty in the bucket" if level.absent else ""
-        words.append(f"{text.triple(level.voxels)} voxels in {text.count(level.chunks)} chunks{absent}")
+        shared = f", {text.count(level.shared)} come with an earlier crop" if level.shared else ""
+        words.append(f"{text.triple(level.voxels)} voxels in {text.count(level.chunks)} chunks{absent}{shared}")
     return Content("\n".join(printable(word) for word in words))
 
 
@@ -104,26 +105,41 @@ def label_words(crop: CropPlan) -> Content:
     return Content("\n").join(parts)
 
 
-def sum_words(form: FetchForm, plan: FetchPlan | None, *, stale: bool) -> Content:
-    """Return the plan in two lines: how much of what, and whether there is room for it."""
+def sum_words(form: FetchForm, plan: FetchPlan | None, listing: str = "") -> Content:
+    """Return the plan in two lines: how much of what, and whether there is room for it.
+
+    Parameters
+    ----------
+    form
+        What is asked.
+    plan
+        What it was planned to be, perhaps with other options.
+    listing
+        How far a new plan is, in words; empty when there is none under way.
+    """
     if plan is None:
-        crops = f"{len(form.crops)} crop{'s' if len(form.crops) != 1 else ''}"
-        return Content(crops if form.crops else NOTHING)
-    crops = f"{len(plan.crops)} crop{'s' if len(plan.crops) != 1 else ''}"
-    head = f"{crops}   {text.count(plan.to_fetch.objects)} objects   {text.size(plan.to_fetch.bytes)} to fetch"
+        crops = f"{_crops(len(form.crops))}\n{listing}" if form.crops else listing
+        return Content(crops)
+    head = f"{_crops(len(plan.crops))}   {text.count(plan.to_fetch.objects)} objects"
+    head += f"   {text.size(plan.to_fetch.bytes)} to fetch"
     here = plan.wanted - plan.to_fetch
     head += f"   {text.size(here.bytes)} here" if here.objects else ""
-    lasts = time_words(form, plan)
-    room = f"needs {text.size(plan.disk_bytes)} of {text.size(plan.free_bytes)} free   {lasts}"
-    why = refusal(form, plan)
-    if why:
-        second = Content.styled(f"{sign('error')} {why}", "$text-error")
-    elif not plan.to_fetch.objects:
-        second = Content.styled(f"{sign('done')} everything is here and verified", "$text-success")
-    else:
-        second = Content(room)
-    style = "$foreground-muted" if stale else "bold"
-    return Content.assemble((head, style), "\n", second)
+    if listing:
+        return Content.styled(f"{head}\n{listing}", "$foreground-muted")
+    return Content.assemble((head, "bold"), "\n", _room(form, plan))
+
+
+def _room(form: FetchForm, plan: FetchPlan) -> Content:
+    if why := refusal(form, plan):
+        return Content.styled(f"{sign('error')} {why}", "$text-error")
+    if not plan.to_fetch.objects:
+        return Content.styled(f"{sign('done')} everything is here", "$text-success")
+    room = f"needs {text.size(plan.disk_bytes)} of {text.size(plan.free_bytes)} free"
+    return Content(f"{room}   {time_words(form, plan)}")
+
+
+def _crops(number: int) -> str:
+    return f"{text.count(number)} crop{'s' if number != 1 else ''}"
 
 
 def time_words(form: FetchForm, plan: FetchPlan) -> str:
@@ -141,7 +157,7 @@ def refusal(form: FetchForm, plan: FetchPlan) -> str:
     if not plan.fits and not form.ignore_disk:
         return (
             f"{text.size(plan.disk_bytes)} does not fit into {text.size(plan.free_bytes)} with a margin: "
-            "fewer crops or levels, less padding, or ignore disk"
+            "take fewer crops or levels or less padding, make room, or set ignore disk"
         )
     return ""
 
@@ -160,8 +176,8 @@ def plan_notes(plan: FetchPlan) -> Content:
 
 def start_question(form: FetchForm, plan: FetchPlan) -> tuple[str, str]:
     """Return the question before a fetch is started, and what it costs."""
-    crops = f"{len(plan.crops)} crop{'s' if len(plan.crops) != 1 else ''}"
-    question = f"Fetch {crops}: {text.size(plan.to_fetch.bytes)} in {text.count(plan.to_fetch.objects)} objects?"
+    amount = f"{text.size(plan.to_fetch.bytes)} in {text.count(plan.to_fetch.objects)} objects"
+    question = f"Fetch {_crops(len(plan.crops))}: {amount}?"
     left = max(0, plan.free_bytes - plan.disk_bytes)
     takes = f"takes {text.size(plan.disk_bytes)} of {text.size(plan.free_bytes)} free on its disk"
     lines = [f"into {plan.data_root}", f"{takes}, leaves {text.size(left)}"]

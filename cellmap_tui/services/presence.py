@@ -13,6 +13,7 @@ from cellmap_tui.challenge.layout import local_share
 from cellmap_tui.errors import CellmapError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cellmap_tui.challenge.crops import Crop
@@ -47,6 +48,11 @@ class Presence:
         if crop.ref not in self._shares:
             self._shares[crop.ref] = local_share(self.data_root, crop)
         return self._shares[crop.ref]
+
+    def take_shares(self, shares: Mapping[str, float]) -> None:
+        """Take over how much of some crops, by reference, is on disk by now."""
+        self._shares.update(shares)
+        self.datasets |= {ref.partition("/")[0] for ref, share in shares.items() if share > 0}
 
     def is_local(self, crop: Crop) -> bool:
         """Return whether any data of a crop are on disk."""

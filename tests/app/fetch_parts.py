@@ -32,7 +32,7 @@ def level(name: str, nm: float, *, fetched: bool, chunks: int = 8, here: int = 0
         return LevelPlan(name, (nm, nm, nm), False, reason)
     size = 120_000
     wanted, on_disk = Amount(chunks, chunks * size), Amount(here, here * size)
-    return LevelPlan(name, (nm, nm, nm), True, reason, (96, 96, 96), chunks, 1, wanted, on_disk)
+    return LevelPlan(name, (nm, nm, nm), True, reason, (96, 96, 96), chunks, absent=1, wanted=wanted, here=on_disk)
 
 
 def crop_plan(ref: str, *, chunks: int = 8, here: int = 0, empty: tuple[str, ...] = ()) -> CropPlan:

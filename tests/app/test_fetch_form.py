@@ -97,7 +97,7 @@ def test_options_about_speed_and_limits_need_no_new_plan() -> None:
 def test_a_plan_that_does_not_fit_names_the_options_that_allow_it() -> None:
     plan = plan_for(fits=False, disk_bytes=10**12, free_bytes=10**9)
 
-    assert plan_words.refusal(FORM, plan).endswith("fewer crops or levels, less padding, or ignore disk")
+    assert plan_words.refusal(FORM, plan).endswith("make room, or set ignore disk")
     assert plan_words.refusal(FORM.toggled(BY_NAME["ignore_disk"]), plan) == ""
     assert "max bytes 1.0 M" in plan_words.refusal(FORM.with_text(BY_NAME["max_bytes"], "1M"), plan_for())
     assert plan_words.refusal(FORM, plan_for()) == ""

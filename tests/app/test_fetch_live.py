@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellmap_tui.app.fetch_live import FetchTally
+from cellmap_tui.app.fetch_live import FetchTally, failure_words
 from cellmap_tui.app.fetch_words import crop_page, done_words, of_words, total_words
 from cellmap_tui.app.rate_lines import AXIS, ceiling, rate_lines
 from cellmap_tui.jobs.events import Event
 from cellmap_tui.services.fetch_model import FetchFailure
+from cellmap_tui.storage.transfer import FailureKind
 from tests.app.builders import NOW_S, run_of
 from tests.app.fetch_parts import MIDWAY, REFS, RUN_ID, crop_state, state_of
 
@@ -53,7 +55,19 @@ def test_the_failures_of_the_result_say_more_than_the_warnings() -> None:
     tally = midway()
     tally.failures = (FetchFailure("a/.zattrs", "denied", "access denied [403]", REFS[2]),)
 
-    assert tally.crops(is_live=False)[2].problems == ("a/.zattrs: access denied [403]",)
+    (problem,) = tally.crops(is_live=False)[2].problems
+    assert problem.startswith("a/.zattrs: access denied [403]; the bucket is read without a name")
+
+
+def test_every_kind_of_failure_says_what_to_do() -> None:
+    for kind in get_args(FailureKind):
+        assert "; " in failure_words(FetchFailure("a", kind, "went wrong"))
+
+
+def test_a_fetch_that_ended_with_something_missing_is_not_called_done() -> None:
+    run = run_of(RUN_ID, "done", command="fetch-data", done=2.7e9, total=5.7e9, unit="bytes", exit_code=1)
+
+    assert total_words(run, midway(), midway().crops(is_live=False), 78, "").plain.startswith("✗ incomplete")
 
 
 def test_a_crop_that_nothing_came_for_is_queued() -> None:

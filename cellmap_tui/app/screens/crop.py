@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from cellmap_tui.app.crop_actions import copy_place, toggle_excluded
+from textual import on
+
+from cellmap_tui.app.crop_actions import VerifyStarted, ask_verify, copy_place, toggle_excluded
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.screens.slice import view_crop
 from cellmap_tui.app.screens.sub import SubScreen
@@ -41,7 +43,10 @@ class CropScreen(SubScreen):
             "copy path",
             help="Copy the crop's folder, or its S3 address while it is remote.",
         ),
-        bind("data.copy_address", "copy('address')"),
+        bind("data.fetch", "fetch", help="Plan a fetch of this crop."),
+        bind("crop.verify", "verify(False)"),
+        bind("crop.repair", "verify(True)"),
+        bind("data.copy_address", "copy('address')", show=False),
         bind("data.exclude", "exclude", "exclude"),
     ]
 
@@ -73,6 +78,29 @@ class CropScreen(SubScreen):
     def action_copy(self, what: str) -> None:
         """Copy where the crop lies."""
         copy_place(self, self._browsed, self._item, what)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done with this crop."""
+        published = self._item.crop.source in {"challenge", "manifest"}
+        if action == "fetch":
+            return published
+        if action == "verify":
+            return published and self._item.share > 0
+        return super().check_action(action, parameters)
+
+    def action_fetch(self) -> None:
+        """Plan a fetch of this crop."""
+        self.leave(None)
+        self.cellmap.open_mode("fetch", {"crops": (self._item.crop.ref,)})
+
+    def action_verify(self, repair: bool) -> None:
+        """Ask, then check the crop against the bucket as a job, and repair it where that is wanted."""
+        ask_verify(self, self._item.crop.ref, repair=repair)
+
+    @on(VerifyStarted)
+    def _watch_check(self, event: VerifyStarted) -> None:
+        self.leave(None)
+        self.cellmap.open_mode("runs", {"run": event.run_id})
 
     def action_exclude(self) -> None:
         """Leave the crop out, with a reason, or take it back; the list shows it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -16,6 +17,7 @@ from cellmap_tui.app.browsing import Browsed, CropItem
 from cellmap_tui.app.crop_columns import annotation_columns
 from cellmap_tui.app.crop_words import brief, selection_words
 from cellmap_tui.app.keys import bind
+from cellmap_tui.app.live_presence import PresenceWatch, shares_now
 from cellmap_tui.app.screens.base import BaseScreen
 from cellmap_tui.app.widgets.crop_panes import CropPanes
 from cellmap_tui.app.widgets.crop_tables import NOTHING, NOTHING_LOCAL, AnnotationTable, CropTable, DatasetTable
@@ -45,6 +47,7 @@ class DataScreen(BaseScreen):
     CSS_PATH = "data.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.view", "view"),
+        bind("data.fetch", "fetch"),
         bind("do.filter", "filter"),
         bind("data.annotations", "annotations"),
         bind("data.exclude", "exclude"),
@@ -69,8 +72,17 @@ class DataScreen(BaseScreen):
             self.browsed = browsed
             super().__init__()
 
+    class SharesSeen(Message):
+        """More of some crops is on disk."""
+
+        def __init__(self, browsed: Browsed, shares: Mapping[str, float]) -> None:
+            self.browsed = browsed
+            self.shares = shares
+            super().__init__()
+
     def __init__(self) -> None:
         super().__init__()
+        self._presence_watch = PresenceWatch()
         self._browsed: Browsed | None = None
         self._dataset = ""
         self._options: Mapping[str, object] = {}
@@ -199,7 +211,36 @@ class DataScreen(BaseScreen):
         finished = sum(not run.is_live for run in self.cellmap.runs)
         if finished != self._finished_runs and self._browsed is not None:
             self._load()
+        elif self._browsed is not None and self._presence_watch.is_due(self.cellmap.runs, time.monotonic()):
+            self._look_at_shares(self._browsed)
         self._finished_runs = finished
+
+    @work(thread=True, exclusive=True, group="data.shares", exit_on_error=False)
+    def _look_at_shares(self, browsed: Browsed) -> None:
+        if shares := shares_now(browsed):
+            self.post_message(self.SharesSeen(browsed, shares))
+
+    @on(SharesSeen)
+    def _take_shares(self, event: SharesSeen) -> None:
+        browsed, before = event.browsed, self.item
+        if browsed is not self._browsed:
+            return
+        browsed.take_shares(event.shares)
+        self.crops.update_rows(browsed.items)
+        self.query_one(DatasetTable).update_rows(browsed.datasets())
+        if self.table is self.annotations:
+            self.annotations.refresh()
+        after = self.item
+        if (
+            before is not None
+            and after is not None
+            and (before.share > 0, before.share >= 1)
+            != (
+                after.share > 0,
+                after.share >= 1,
+            )
+        ):
+            self._show_item()
 
     # Filter
 
@@ -380,6 +421,12 @@ class DataScreen(BaseScreen):
 
         if self._browsed is not None and self.item is not None:
             copy_place(self, self._browsed, self.item, what)
+
+    def action_fetch(self) -> None:
+        """Plan a fetch of the marked crops, or of the one in hand."""
+        refs = sorted(self.cellmap.marked_crops) or ([self.item.crop.ref] if self.item is not None else [])
+        if refs:
+            self.cellmap.open_mode("fetch", {"crops": tuple(refs)})
 
     def action_exclude(self) -> None:
         """Leave the crop out, with a reason, or take it back."""

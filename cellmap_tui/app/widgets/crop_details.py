@@ -144,7 +144,13 @@ class CropDetails(Vertical):
         parts = [page(item, event.detail, levels, self.size.width)]
         if facts is not None:
             parts += [Content.styled(f"{sign('warning')} {printable(note)}", "$text-warning") for note in facts.notes]
-        self._write(Content("\n").join(parts), class_items(event.detail, facts))
+        self._write(Content("\n").join(parts), class_items(event.detail, facts, self._empty_remote(item)))
+
+    def _empty_remote(self, item: CropItem) -> frozenset[str]:
+        """Return the classes that hold nothing in the bucket, for a crop that is not here to be looked at."""
+        if self._browsed is None or item.crop.source not in {"challenge", "manifest"}:
+            return frozenset()
+        return self._browsed.empty_remote.get(item.crop.ref, frozenset())
 
     def _write(self, words: Content, items: tuple[ClassItem, ...]) -> None:
         self.query_one(Static).update(words)

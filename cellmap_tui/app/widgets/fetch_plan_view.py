@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from cellmap_tui.services.fetch_model import CropPlan, FetchPlan, LevelPlan
 
 
+PLANNING = "planning…"
+
+
 class PlanTable(VirtualTable["CropPlan"]):
     """The crops of a plan."""
 
@@ -131,25 +134,26 @@ class FetchPlanView(Container):
         """Show the options; a plan that was made for others of them turns grey, one for other crops goes."""
         self._form = form
         self.query_one(OptionTable).show(form)
-        self.show_listing("planning…" if form.crops or form.is_starter else "")
-        if keep_plan and form.crops:
-            self._write("#sum", sum_words(form, self._plan, stale=True))
-        else:
+        if not keep_plan:
             self._take(None)
+        self.show_listing(PLANNING if form.crops or form.is_starter else "")
 
     def show_listing(self, words: str) -> None:
         """Say how far the bucket is listed."""
         title = "plan: a small starter set, as nothing is marked" if self._form.is_starter else "plan"
-        self.pane.set_title(title, words)
+        self.pane.set_title(title, words or (self._plan.address if self._plan is not None else ""))
+        self.table.empty = words or NOTHING
+        if self._plan is None:
+            self.table.refresh()
+        self._write("#sum", sum_words(self._form, self._plan, words))
 
     def show_plan(self, plan: FetchPlan) -> None:
         """Show what would be done."""
         self._take(plan)
-        self.show_listing(plan.address)
+        self.show_listing("")
 
     def _take(self, plan: FetchPlan | None) -> None:
         self._plan = plan
-        self._write("#sum", sum_words(self._form, plan, stale=False))
         notes = plan_notes(plan) if plan is not None else Content("")
         self._write("#notes", notes)
         self.query_one("#notes").display = bool(notes.plain)
