@@ -1,14 +1,15 @@
 """The pairs of a submission against the ground truth of the test crops, as the official scorer pairs them.
 
-Every array of every truth crop is a pair, masks included. A label that is stored as a group counts as
-missing, as officially; it stands a second time beside, so that the score with it can be told.
+A label that is stored as a group counts as missing, as officially; it stands a second time beside, so
+that the score with it can be told. A label that the manifest does not list is wrong by itself, and
+does not keep the others from being scored.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,15 @@ from cellmap_tui.services.evaluate_plan import Gathered
 from cellmap_tui.services.evaluate_predictions import scoring_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.crops import Annotation
-    from cellmap_tui.scoring.submission import PredictionVolume
+    from cellmap_tui.scoring.pairs import PairRequest
+    from cellmap_tui.scoring.submission import VolumeRef
     from cellmap_tui.services.evaluate_model import EvaluateRequest
 
-MASK = "_mask"
-"""Ending of truth arrays that say where a class is annotated."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Truth:
-    path: Path
-    keys: dict[tuple[str, str], str]
-    """Crop and class to the array's place in the store."""
+UNLISTED = "it is in the truth and in the submission, but not in the test manifest"
 
 
 def submission_jobs(request: EvaluateRequest, catalog: Catalog) -> Gathered:
@@ -43,103 +37,83 @@ def submission_jobs(request: EvaluateRequest, catalog: Catalog) -> Gathered:
     Raises
     ------
     MissingDataError
-        If submission or truth is not there.
+        If submission or truth is not there, or the truth has none of the classes.
     DataError
         If the submission holds none of the crops, or what an archive must not hold.
     """
+    from cellmap_tui.scoring.plan import plan_pairs
+    from cellmap_tui.scoring.profiles import get_profile
     from cellmap_tui.scoring.submission import open_submission
 
     assert request.submission is not None  # the caller looked
     assert request.truth is not None  # the request made sure
     due = {(crop.name, a.class_name): a for crop in catalog.crops if crop.split == "test" for a in crop.annotations()}
-    truth = _truth(request.truth)
-    wanted = _wanted(request, catalog, truth)
-    submission = open_submission(request.submission)
-    volumes = submission.volumes({crop for crop, _ in truth.keys})
-    jobs: list[PairJob] = []
-    for key in sorted(wanted):
-        jobs += _jobs_of(request, truth, key, volumes.get(key), due.get(key))
-    warnings = [*submission.warnings, *_unseen(jobs)]
-    rows = [key for key in due if not request.classes or key[1] in {label for _, label in wanted}]
-    notes = ["only some classes are scored, so the overall score is not the challenge's"] if request.classes else []
+    truth = open_submission(request.truth, is_guarded=False)
+    refs = {key: volume.ref for key, volume in truth.volumes().items() if volume.is_seen}
+    if not refs:
+        raise MissingDataError(
+            f"{request.truth} holds no ground truth", "it is a zarr store of crop<N>/<class> arrays"
+        )
+    grids = {key: due[key].grid if key in due else _grid_of(ref) for key, ref in refs.items()}
+    pairs = plan_pairs(open_submission(request.submission), truth, grids, get_profile(request.profile))
+    jobs = [_job(request, pair, due) for pair in pairs.official]
+    jobs += [_job(request, pair, due, is_official=False) for pair in pairs.unseen]
+    jobs, notes = _of_classes(request, catalog, jobs)
+    rows = [key for key in due if not request.classes or key[1] in {job.label for job in jobs}]
+    warnings = [*pairs.warnings, *_unseen(jobs)]
     return Gathered(jobs, len(rows), notes, warnings, _hash([due[key] for key in sorted(due)]))
 
 
-def _truth(path: Path) -> _Truth:
-    from cellmap_tui.scoring.stored import is_array
-    from cellmap_tui.scoring.stores import join, open_store
-
-    store = open_store(path)
-    keys = {
-        (crop, label): join(crop, label)
-        for crop in store.folders()
-        for label in store.folders(crop)
-        if is_array(store, join(crop, label))
-    }
-    if not keys:
-        raise MissingDataError(f"{path} holds no ground truth", "it is a zarr store of crop<N>/<class> arrays")
-    return _Truth(path, keys)
-
-
-def _wanted(request: EvaluateRequest, catalog: Catalog, truth: _Truth) -> Collection[tuple[str, str]]:
-    """Return the pairs that are asked for: of the classes that were named, their masks with them."""
-    if not request.classes:
-        return truth.keys
-    names = {catalog.class_name(name) for name in request.classes}
-    found = [key for key in truth.keys if key[1] in names]
-    if not found:
-        raise MissingDataError(f"{truth.path} has no ground truth of {', '.join(sorted(names)[:5])}")
-    return found
-
-
-def _jobs_of(
+def _job(
     request: EvaluateRequest,
-    truth: _Truth,
-    key: tuple[str, str],
-    volume: PredictionVolume | None,
-    due: Annotation | None,
-) -> list[PairJob]:
-    """Return the pair of one class in one crop, and a second one where it is only readable."""
-    crop, label = key
-    try:
-        job = _missing_job(request, truth, key, due)
-    except CellmapError as error:
-        raise DataError(f"the truth of {crop}/{label}: {error.message}", error.remedy) from None
-    if volume is None or volume.form in ("v3", "unknown"):
-        return [job]
-    if due is None:
-        problem = "it is in the truth and the submission, but not in the test manifest"
-        return [replace(job, problem=problem)]
-    given = replace(
-        job, prediction=Path(volume.ref.store), prediction_key=volume.ref.key, is_guarded=volume.ref.is_guarded
-    )
-    return [given] if volume.is_seen else [job, replace(given, is_official=False)]
-
-
-def _missing_job(request: EvaluateRequest, truth: _Truth, key: tuple[str, str], due: Annotation | None) -> PairJob:
-    crop, label = key
-    mask = truth.keys.get((crop, label + MASK))
+    pair: PairRequest,
+    due: Mapping[tuple[str, str], Annotation],
+    *,
+    is_official: bool = True,
+) -> PairJob:
+    key = (pair.crop, pair.label)
+    assert pair.grid is not None  # every pair was given one
+    is_given = pair.prediction is not None
     return PairJob(
-        crop=crop,
-        dataset=due.crop.dataset if due else "",
-        label=label,
-        scoring=scoring_for(request, label),
-        grid=due.grid if due else _grid_of(truth, key),
-        truth=truth.path,
-        truth_key=truth.keys[key],
+        crop=pair.crop,
+        dataset=due[key].crop.dataset if key in due else "",
+        label=pair.label,
+        scoring=scoring_for(request, pair.label),
+        grid=pair.grid,
+        truth=Path(pair.truth.store),
+        truth_key=pair.truth.key,
         profile=request.profile,
-        mask_key=mask,
+        prediction=Path(pair.prediction.store) if pair.prediction else None,
+        prediction_key=pair.prediction.key if pair.prediction else "",
+        is_guarded=pair.prediction.is_guarded if pair.prediction else False,
+        mask_key=pair.mask.key if pair.mask else None,
+        is_official=is_official,
+        problem=UNLISTED if is_given and key not in due else "",
     )
 
 
-def _grid_of(truth: _Truth, key: tuple[str, str]) -> Grid:
+def _of_classes(request: EvaluateRequest, catalog: Catalog, jobs: list[PairJob]) -> tuple[list[PairJob], list[str]]:
+    """Return the pairs of the classes that were named."""
+    if not request.classes:
+        return jobs, []
+    names = {catalog.class_name(name) for name in request.classes}
+    chosen = [job for job in jobs if job.label in names]
+    if not chosen:
+        raise MissingDataError(f"{request.truth} has no ground truth of {', '.join(sorted(names)[:5])}")
+    return chosen, ["only some classes are scored, so the overall score is not the challenge's"]
+
+
+def _grid_of(ref: VolumeRef) -> Grid:
     """Return the grid that a truth array itself says, for what the manifest does not list."""
     from cellmap_tui.scoring.sources import translation_of, voxel_size_of
     from cellmap_tui.scoring.stored import open_stored
     from cellmap_tui.scoring.stores import open_store
 
-    array = open_stored(open_store(truth.path), truth.keys[key])
-    size, translation = voxel_size_of(array.attributes), translation_of(array.attributes)
+    try:
+        array = open_stored(open_store(Path(ref.store)), ref.key)
+        size, translation = voxel_size_of(array.attributes), translation_of(array.attributes)
+    except CellmapError as error:
+        raise DataError(f"the truth {ref.key}: {error.message}", error.remedy) from None
     return Grid(size or (1.0, 1.0, 1.0), translation or (0.0, 0.0, 0.0), array.shape)
 
 
