@@ -161,6 +161,9 @@ def show(result: EvaluateResult) -> None:
         f"\noverall {_figure(result.overall_score)} ({rules}): instance {_figure(result.overall_instance_score)}, "
         f"semantic {_figure(result.overall_semantic_score)}; {result.num_evals_done} of {result.total_evals} volumes"
     )
+    absent = [kind for kind in ("instance", "semantic") if kind not in {row.kind for row in result.classes}]
+    if absent and result.classes:
+        output.write(f"there is no {absent[0]} class, so the overall score is 0, as officially")
     for words in result.errors:
         output.write(f"error: {words}")
     if result.result_file:
