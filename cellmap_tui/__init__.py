@@ -14,6 +14,7 @@ from cellmap_tui.version import __version__
 
 if TYPE_CHECKING:
     from cellmap_tui.api import (
+        batch_eval,
         catalog_refresh,
         classes,
         crop_annotations,
@@ -22,13 +23,20 @@ if TYPE_CHECKING:
         demo,
         doctor,
         draw_slice,
+        evaluate,
+        fetch_archive,
+        fetch_data,
         import_,
         resolve,
         runs,
+        speedtest,
+        validate_submission,
+        verify,
     )
 
 __all__ = [
     "__version__",
+    "batch_eval",
     "catalog_refresh",
     "classes",
     "crop_annotations",
@@ -37,9 +45,15 @@ __all__ = [
     "demo",
     "doctor",
     "draw_slice",
+    "evaluate",
+    "fetch_archive",
+    "fetch_data",
     "import_",
     "resolve",
     "runs",
+    "speedtest",
+    "validate_submission",
+    "verify",
 ]
 
 

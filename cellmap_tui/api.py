@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellmap_tui.jobs.summary import RunSummary
+    from cellmap_tui.services.batch_eval import BatchEvalRequest, BatchEvalResult
     from cellmap_tui.services.browse import AnnotationRow, ClassRow, CropDetail, CropRow, Resolution
     from cellmap_tui.services.catalog import CatalogSource
     from cellmap_tui.services.catalog_refresh import RefreshRequest, RefreshResult
     from cellmap_tui.services.demo import DemoRequest, DemoResult
     from cellmap_tui.services.doctor import DoctorReport
+    from cellmap_tui.services.evaluate_model import EvaluateRequest, EvaluateResult
+    from cellmap_tui.services.fetch_archive import FetchArchiveRequest, FetchArchiveResult
+    from cellmap_tui.services.fetch_model import FetchRequest, FetchResult
     from cellmap_tui.services.import_data import ImportRequest, ImportResult
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.services.settings import Settings
     from cellmap_tui.services.slices import SliceImage
+    from cellmap_tui.services.speedtest import SpeedtestRequest, SpeedtestResult
+    from cellmap_tui.services.validate_model import ValidateRequest, ValidateResult
+    from cellmap_tui.services.verify_model import VerifyRequest, VerifyResult
 
 Request = TypeVar("Request")
 
@@ -113,6 +120,58 @@ def import_(request: ImportRequest | None = None, *, report: Reporter | None = N
     return import_data(_request(ImportRequest, request, options, "import"), _reporter(report))
 
 
+def fetch_data(request: FetchRequest | None = None, *, report: Reporter | None = None, **options: Any) -> FetchResult:
+    """Download crops, checked and resumable; options as `FetchRequest`, such as ``crops="234,236"``."""
+    result: FetchResult = _run("fetch-data", request, report, options)
+    return result
+
+
+def fetch_archive(
+    request: FetchArchiveRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> FetchArchiveResult:
+    """Download a published archive by ranges and unpack it while checking; options as `FetchArchiveRequest`."""
+    result: FetchArchiveResult = _run("fetch-archive", request, report, options)
+    return result
+
+
+def verify(request: VerifyRequest | None = None, *, report: Reporter | None = None, **options: Any) -> VerifyResult:
+    """Check what is on disk against the bucket; options as `VerifyRequest`."""
+    result: VerifyResult = _run("verify", request, report, options)
+    return result
+
+
+def speedtest(
+    request: SpeedtestRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> SpeedtestResult:
+    """Measure the bucket's own throughput; options as `SpeedtestRequest`."""
+    result: SpeedtestResult = _run("speedtest", request, report, options)
+    return result
+
+
+def evaluate(
+    request: EvaluateRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> EvaluateResult:
+    """Score a submission or predictions under a named profile; options as `EvaluateRequest`."""
+    result: EvaluateResult = _run("evaluate", request, report, options)
+    return result
+
+
+def batch_eval(
+    request: BatchEvalRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> BatchEvalResult:
+    """Score many submissions; options as `BatchEvalRequest`."""
+    result: BatchEvalResult = _run("batch-eval", request, report, options)
+    return result
+
+
+def validate_submission(
+    request: ValidateRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> ValidateResult:
+    """Say what the official scorer would not see in a submission, and the fix; options as `ValidateRequest`."""
+    result: ValidateResult = _run("validate-submission", request, report, options)
+    return result
+
+
 def doctor() -> DoctorReport:
     """Check the machine and its surroundings."""
     from cellmap_tui.services.doctor import DoctorRequest
@@ -126,6 +185,13 @@ def runs(runs_root: Path | None = None) -> tuple[RunSummary, ...]:
     from cellmap_tui.jobs.runs import list_runs
 
     return list_runs(runs_root or _settings().runs_root)
+
+
+def _run(command: str, request: object, report: Reporter | None, options: dict[str, Any]) -> Any:
+    from cellmap_tui.services.registry import find_command
+
+    found = find_command(command)
+    return found.function()(_request(found.request_model(), request, options, command), _reporter(report))
 
 
 def _settings() -> Settings:
@@ -148,7 +214,7 @@ def _request(model: type[Request], request: Request | None, options: dict[str, A
         if options:
             raise RequestError(f"{command}: give a request or keywords, not both")
         return request
-    places = {"data_root", "state_dir"} - options.keys()
+    places = {"data_root", "state_dir", "endpoint_url", "bucket"} - options.keys()
     asked = {field.name for field in dataclasses.fields(model)} & places  # type: ignore[arg-type]
     settings = _settings() if asked else None
     return from_mapping({**{name: getattr(settings, name) for name in asked}, **options}, model, source=command)

@@ -9,6 +9,7 @@ import pytest
 import cellmap_tui as cm
 from cellmap_tui.errors import RequestError, UnknownNameError
 from cellmap_tui.services.demo import DemoRequest
+from cellmap_tui.services.registry import COMMANDS
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,19 @@ def test_a_request_model_serves_as_well_as_keywords_but_not_both(tmp_path):
     assert first.data_root == again.data_root
     with pytest.raises(RequestError, match="not both"):
         cm.demo(request, size="small")
+
+
+def test_predictions_are_scored_against_local_truth(tmp_path):
+    made = cm.demo(root=tmp_path / "demo", size="tiny", make_only=True)
+    truth = "{dataset}/{dataset}.zarr/recon-1/labels/groundtruth/{crop}"
+    result = cm.evaluate(
+        predictions=f"{made.data_root}/{truth}", data_root=made.data_root, crops="9001", classes=("mito", "er")
+    )
+    assert {row.label: round(row.score, 6) for row in result.classes} == {"mito": 1.0, "er": 1.0}
+
+
+def test_every_command_that_can_be_a_job_is_a_function():
+    assert {name.replace("-", "_") for name in COMMANDS} - {"import"} <= set(dir(cm))
 
 
 def test_an_unknown_keyword_names_the_nearest(tmp_path):
