@@ -23,7 +23,7 @@ OURS, S5CMD, BOTO3, OFFICIAL = "ours", "s5cmd", "boto3, 64 threads", "the offici
 
 def ours(url: str, objects: Objects, dest: Path) -> Ran:
     """`storage.run_transfers`, with its checks of size and MD5."""
-    return run([sys.executable, HERE / "side_ours.py", url, BUCKET, objects.listing, dest]).checked(OURS)
+    return run([sys.executable, HERE / "side_ours.py", url, BUCKET, objects.listing, dest])
 
 
 def s5cmd(workers: int) -> Side:
@@ -37,7 +37,7 @@ def s5cmd(workers: int) -> Side:
                 lines.write(f'cp "s3://{BUCKET}/{key}" "{dest}/{key}"\n')
         words = ["--endpoint-url", url, "--no-sign-request", "--log", "error", "--numworkers", str(workers)]
         try:
-            return run([SCRIPTS / "s5cmd", *words, "run", commands]).checked(S5CMD)
+            return run([SCRIPTS / "s5cmd", *words, "run", commands])
         finally:
             commands.unlink()
 
@@ -46,7 +46,7 @@ def s5cmd(workers: int) -> Side:
 
 def boto3(url: str, objects: Objects, dest: Path) -> Ran:
     """boto3 with 64 threads."""
-    return run([sys.executable, HERE / "side_boto3.py", url, BUCKET, objects.listing, dest]).checked(BOTO3)
+    return run([sys.executable, HERE / "side_boto3.py", url, BUCKET, objects.listing, dest])
 
 
 def official(python: Path) -> Side:
@@ -54,7 +54,7 @@ def official(python: Path) -> Side:
 
     def fetch(url: str, objects: Objects, dest: Path) -> Ran:
         command = [python, HERE / "side_official.py", BUCKET, objects.listing, dest]
-        return run(command, **official_environ(url)).checked(OFFICIAL)
+        return run(command, **official_environ(url))
 
     return fetch
 
