@@ -6,6 +6,7 @@ modules beside this one; each step of the journey is a function in `STEPS`.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ class DemoResult:
     """The steps of the journey that were made."""
     not_available: tuple[str, ...]
     """Steps of the journey that this version does not have."""
+    overall_score: float | None = None
+    """Score of the plain submission that the journey makes; None with `make_only`."""
 
 
 def demo(request: DemoRequest, report: Reporter) -> DemoResult:
@@ -129,7 +132,13 @@ def demo(request: DemoRequest, report: Reporter) -> DemoResult:
         elapsed_s=round(time.monotonic() - started, 3),
         steps=tuple(steps),
         not_available=NOT_AVAILABLE,
+        overall_score=None if request.make_only else _overall_score(paths),
     )
+
+
+def _overall_score(paths: DemoRoot) -> float | None:
+    score = json.loads(paths.result_file.read_text()).get("overall_score")
+    return float(score) if isinstance(score, int | float) else None
 
 
 def _prepare(request: DemoRequest, paths: DemoRoot) -> None:

@@ -88,19 +88,48 @@ def draw_slices(paths: DemoRoot, report: Reporter) -> StepOutcome:
     return StepOutcome("visualize", f"{len(looks)} slices in {paths.slices}")
 
 
-STEPS: tuple[Step, ...] = (list_crops, inspect_crops, draw_slices)
+def check_submission(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Write the plainest submission there is, and look whether the challenge would take it."""
+    from cellmap_tui.challenge.catalog import load_catalog
+    from cellmap_tui.services.demo_baseline import write_baseline
+    from cellmap_tui.services.validate_submission import ValidateRequest, validate_submission
+
+    catalog = load_catalog(data_root=paths.data_root)
+    crops = tuple(crop for crop in catalog.crops if crop.source == "demo" and crop.split == "test")
+    volumes = write_baseline(paths.submission, paths.data_root, crops, report)
+    report.artefact(paths.submission, "submission")
+    result = validate_submission(ValidateRequest(paths.submission, test_manifest=str(paths.test_manifest)), report)
+    found = f"{len(result.findings)} findings" if result.findings else "nothing found"
+    return StepOutcome("validate-submission", f"{volumes} volumes of one threshold on the EM: {found}")
+
+
+def score_submission(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Score it against the truth as the challenge would."""
+    from cellmap_tui.services.evaluate import EvaluateRequest, evaluate
+
+    request = EvaluateRequest(
+        submission=paths.submission,
+        truth=paths.truth,
+        test_manifest=str(paths.test_manifest),
+        result_file=paths.result_file,
+    )
+    result = evaluate(request, report)
+    score = "-" if result.overall_score is None else f"{result.overall_score:.4f}"
+    return StepOutcome(
+        "evaluate", f"overall {score} ({result.profile}), what a network has to beat; {paths.result_file}"
+    )
+
+
+STEPS: tuple[Step, ...] = (list_crops, inspect_crops, draw_slices, check_submission, score_submission)
 """What this version can do, in the order of the journey."""
 
 NOT_AVAILABLE = (
-    "fetch-data",
-    "verify",
     "make-datasplit",
     "train",
     "predict",
     "process",
-    "evaluate",
     "pack-results",
-    "validate-submission",
     "export",
 )
-"""Steps of the whole journey that this version does not have."""
+"""Steps of the whole journey that this version does not have. The demo makes its data in place: `fetch-data` and
+`verify` have a bucket to work on in its folder, but a server for it is not part of the product."""

@@ -70,6 +70,16 @@ class DemoRoot:
         return self.root / "slices"
 
     @property
+    def submission(self) -> Path:
+        """The submission that the journey writes."""
+        return self.root / "baseline" / "submission.zarr"
+
+    @property
+    def result_file(self) -> Path:
+        """Its score."""
+        return self.root / "baseline" / "result.json"
+
+    @property
     def partial(self) -> Path:
         """Where things are built."""
         return self.root / _PARTIAL

@@ -299,8 +299,11 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, Liste
 
 def test_the_journey_makes_each_step_that_exists_and_lists_the_rest(journey: tuple[DemoResult, Listener]) -> None:
     result, listener = journey
-    assert [step.name for step in result.steps] == ["make data", "crops", "inspect", "visualize"]
-    assert {"fetch-data", "train", "evaluate", "pack-results"} <= set(result.not_available)
+    steps = ["make data", "crops", "inspect", "visualize", "validate-submission", "evaluate"]
+    assert [step.name for step in result.steps] == steps
+    assert result.overall_score is not None
+    assert 0 < result.overall_score < 0.5
+    assert {"train", "predict", "pack-results"} <= set(result.not_available)
     assert not {step.name for step in result.steps} & set(result.not_available)
     assert all("\n" not in step.outcome for step in result.steps)
     assert any(note.startswith("crops: ") for note in listener.notes)
