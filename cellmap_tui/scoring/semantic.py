@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from cellmap_tui.volumes.arrays import Voxels
 
 BLOCK_VOXELS = 2**20
-"""Voxels counted at once: what a processor's cache holds of both sides."""
+"""Voxels read at once where there are no chunks."""
+
+CACHED_VOXELS = 2**16
+"""Voxels counted at once: what the first caches of a processor hold of both sides, three times faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +73,26 @@ def score_semantic(
         sides.append(_volume(mask))
     tp = predicted = expected = 0
     for start, stop in _blocks(sides[0].shape, _step(sides)):
-        here, there, *rest = (_foreground(side.read(start, stop)) for side in sides)
-        for inside in rest:
-            here, there = here & inside, there & inside
-        expected += int(np.count_nonzero(here))
-        predicted += int(np.count_nonzero(there))
-        tp += int(np.count_nonzero(here & there))
+        flat = [side.read(start, stop).reshape(-1) for side in sides]
+        for first in range(0, flat[0].size, CACHED_VOXELS):
+            here, there = _foregrounds([block[first : first + CACHED_VOXELS] for block in flat])
+            expected += np.count_nonzero(here)
+            predicted += np.count_nonzero(there)
+            tp += np.count_nonzero(np.logical_and(here, there))
     z, y, x = sides[0].shape
-    return SemanticScore(tp, predicted - tp, expected - tp, z * y * x)
+    return SemanticScore(int(tp), int(predicted - tp), int(expected - tp), z * y * x)
 
 
 def _volume(side: Voxels | Volume) -> Volume:
     return InMemory(side) if isinstance(side, np.ndarray) else side
 
 
-def _foreground(block: Voxels) -> Voxels:
-    return block if block.dtype == np.bool_ else block > 0
+def _foregrounds(blocks: list[Voxels]) -> tuple[Voxels, Voxels]:
+    """Return truth and prediction, not 0 where they are foreground inside the mask."""
+    here, there, *masks = (block if block.dtype.kind in "ub" else block > 0 for block in blocks)
+    for mask in masks:
+        here, there = np.logical_and(here, mask), np.logical_and(there, mask)
+    return here, there
 
 
 def _step(sides: list[Volume]) -> Shape3:

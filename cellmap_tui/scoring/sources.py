@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cellmap_tui.errors import MissingDataError
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cellmap_tui.scoring.stores import Store
     from cellmap_tui.volumes.arrays import Voxels
 
-Form = Literal["array", "group", "multiscale", "stack"]
-"""How a prediction is stored: one array, a plain group of arrays, an OME-NGFF group, or not as Zarr."""
+Form = Literal["array", "group", "multiscale"]
+"""How a prediction is stored: one array, a plain group of arrays, or an OME-NGFF group."""
 
 
 class Volume(Protocol):
@@ -188,8 +188,3 @@ def _distance(size_nm: Vec3 | None, target_nm: Vec3) -> float:
         return 1e18
     is_coarser = any(have > want for have, want in zip(size_nm, target_nm, strict=True))
     return math.dist(size_nm, target_nm) + (1e6 if is_coarser else 0.0)
-
-
-def stack_source(path: Path, voxel_size_nm: Vec3 | None, translation_nm: Vec3 | None) -> Source:
-    """Open a TIFF, NPY, HDF5 or NIfTI file as a prediction; what is given goes before what the file says."""
-    raise NotImplementedError
