@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from textual.binding import Binding, BindingType
+    from textual.notifications import Notify
     from textual.screen import Screen
 
     from cellmap_tui.app.screens.base import BaseScreen
@@ -92,6 +94,8 @@ class CellmapApp(App[None]):
         self.options: Mapping[str, object] = options or {}
         self._watch = RunsWatch(settings.runs_root)
         self._told_of_runs = False
+        self._told: set[str] = set()
+        self.toasts_end_s = 0.0
         self._last_mode = "home"
         self._theme_problems = self._take_themes(settings)
         self.animation_level = "none" if os.environ.get("SSH_CONNECTION") else "basic"
@@ -114,6 +118,20 @@ class CellmapApp(App[None]):
         """Show a toast; what it says may come from data and is never read as markup."""
         options["markup"] = False
         super().notify(printable_lines(message), **options)
+
+    def on_notify(self, event: Notify) -> None:
+        """Tell the screen of a toast over it."""
+        from cellmap_tui.app.screens.base import BaseScreen
+
+        self.toasts_end_s = max(self.toasts_end_s, time.monotonic() + event.notification.timeout)
+        if isinstance(self.screen, BaseScreen):
+            self.screen.toasted()
+
+    def notify_once(self, message: str, **options: Any) -> None:
+        """Show a toast, unless this session has shown it before."""
+        if message not in self._told:
+            self._told.add(message)
+            self.notify(message, **options)
 
     def on_mount(self) -> None:
         """Open the first screen and begin to look at the runs."""
@@ -248,6 +266,10 @@ def run_app(settings: Settings, *, start: str = "home", options: Mapping[str, ob
     """
     # If it was ignored on entry (nohup, some containers), the app would outlive its terminal.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if settings.images != "half":
+        from cellmap_tui.app.widgets.protocol_image import load_protocols
+
+        load_protocols()  # what stands in its way is told where slices are shown
     app = CellmapApp(settings, start=start, options=options)
     app.run()
     live = len(app.live_runs)

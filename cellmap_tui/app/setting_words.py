@@ -45,7 +45,7 @@ def setting_rows(settings: Settings) -> list[SettingRow]:
 def how_to_set(name: str) -> str:
     """Return the other ways to give a setting."""
     ways = f"CELLMAP_TUI_{name.upper()}"
-    return f"{ways} or --{name.replace('_', '-')}" if name not in {"theme", "images"} else ways
+    return f"{ways} or --{name.replace('_', '-')}" if name != "theme" else ways
 
 
 def check_value(settings: Settings, name: str, value: str) -> None:

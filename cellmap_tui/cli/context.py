@@ -33,6 +33,7 @@ VALUED = {
     "--settings": "settings file to use",
     "--endpoint-url": "S3 endpoint in place of the public one",
     "--bucket": "bucket name",
+    "--images": "how the app draws slices: half, kitty or sixel",
 }
 
 
@@ -63,6 +64,7 @@ class Context:
     settings_file: Path | None = None
     endpoint_url: str | None = None
     bucket: str | None = None
+    images: str | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -74,6 +76,7 @@ class Context:
             "runs_root": self.runs_root,
             "endpoint_url": self.endpoint_url,
             "bucket": self.bucket,
+            "images": self.images,
         }
         return load_settings(settings_file=self.settings_file, flags=flags)
 
@@ -110,6 +113,7 @@ def split_globals(argv: Sequence[str]) -> tuple[Context, list[str]]:
             settings_file=known.settings,
             endpoint_url=known.endpoint_url,
             bucket=known.bucket,
+            images=known.images,
             **switches,
         ),
         rest,
@@ -122,5 +126,5 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     for flag, words in SWITCHES.items():
         group.add_argument(flag, action="store_true", help=words)
     for flag, words in VALUED.items():
-        kind = str if flag in {"--endpoint-url", "--bucket"} else Path
+        kind = str if flag in {"--endpoint-url", "--bucket", "--images"} else Path
         group.add_argument(flag, type=kind, metavar=flag[2:].upper().replace("-", "_"), help=words)

@@ -14,6 +14,7 @@ SMALLEST = (80, 24)
 _TMUX_TIMEOUT_S = 3.0
 SIXEL_LINE = "set -as terminal-features ',*:RGB:sixel'"
 KITTY_LINE = "set -g allow-passthrough on"
+NO_TMUX = "kitty graphics pass tmux from textual-image 0.13 on, which needs Python 3.12; or set images to sixel"
 LOGIND_FOLDERS = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "/etc/systemd")
 """Where logind's settings lie; later ones count more."""
 SCHEDULERS = {"SLURM_JOB_ID": "Slurm", "PBS_JOBID": "PBS", "LSB_JOBID": "LSF", "JOB_ID": "Grid Engine"}
@@ -63,6 +64,9 @@ def _images(request: DoctorRequest, probes: Probes) -> Check:
     if version is None:
         value = f"{request.images} graphics, but textual-image is not installed"
         return problem("slices", value, "pip install 'cellmap-tui[images]', or set images to half")
+    if request.images == "kitty" and _colours(probes) != "true colour":
+        value = f"kitty graphics, but the terminal seems to have {_colours(probes)}"
+        return problem("slices", value, "if it has true colour, say so: export COLORTERM=truecolor")
     return ok("slices", f"{request.images} graphics through textual-image {version}, if this terminal shows them")
 
 
@@ -86,9 +90,16 @@ def _tmux(request: DoctorRequest, probes: Probes) -> Check:
         return problem("tmux", value, f"in ~/.tmux.conf: {SIXEL_LINE}   (tmux 3.4 or newer, then attach again)")
     if request.images == "kitty" and not passes:
         return problem("tmux", value, f"in ~/.tmux.conf: {KITTY_LINE}   (tmux 3.3 or newer)")
+    if request.images == "kitty" and not passes_tmux(probes.version("textual-image")):
+        return problem("tmux", value, NO_TMUX)
     if "RGB" not in has:
         return note("tmux", value, f"in ~/.tmux.conf: {SIXEL_LINE}   (leave :sixel out where the terminal lacks it)")
     return ok("tmux", value)
+
+
+def passes_tmux(textual_image: str | None) -> bool:
+    """Return whether this version of textual-image wraps Kitty graphics as tmux wants them."""
+    return textual_image is None or tuple(int(n) for n in re.findall(r"\d+", textual_image)[:2]) >= (0, 13)
 
 
 def _tmux_says(probes: Probes, *words: str) -> str | None:

@@ -494,6 +494,20 @@ def test_images_need_their_package(request_here):
     assert "cellmap-tui[images]" in check.remedy
 
 
+def test_an_old_textual_image_cannot_pass_kitty_graphics_through_tmux(request_here):
+    machine = tmux_machine(**{"allow-passthrough": "on"})
+    machine.versions = {"textual-image": "0.12.0"}
+    check = look(replace(request_here, images="kitty"), machine)["tmux"]
+    assert check.status == "problem"
+    assert "0.13" in check.remedy
+
+
+def test_kitty_graphics_need_true_colour(request_here):
+    machine = Machine(environ={"TERM": "xterm-kitty"})
+    assert "COLORTERM" in look(replace(request_here, images="kitty"), machine)["slices"].remedy
+    assert look(replace(request_here, images="sixel"), machine)["slices"].status == "ok"
+
+
 SESSION = {"/proc/self/cgroup": "0::/user.slice/user-1000.slice/session-3.scope\n"}
 KILLS = {"/etc/systemd/logind.conf": "[Login]\n#KillUserProcesses=no\nKillUserProcesses=yes\n"}
 

@@ -97,6 +97,9 @@ class BaseScreen(Screen[None]):
     def opened(self, options: Mapping[str, object]) -> None:
         """Take the options of a command line or of another screen that leads here."""
 
+    def toasted(self) -> None:
+        """Know that a toast stands over the screen, until `CellmapApp.toasts_end_s`."""
+
     def on_mount(self) -> None:
         """Follow the runs of the app."""
         self.watch(self.app, "runs", self._show_status, init=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -11,12 +12,14 @@ from textual.widgets import Static
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.pane import Pane
+from cellmap_tui.app.widgets.protocol_image import protocol_problem
 from cellmap_tui.app.widgets.slice_state import Look
 from cellmap_tui.app.widgets.slice_view import SliceView
 from cellmap_tui.text import number, printable
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.timer import Timer
 
     from cellmap_tui.app.browsing import Browsed, CropItem
     from cellmap_tui.app.screens.base import BaseScreen
@@ -65,12 +68,13 @@ class SliceScreen(SubScreen):
         self._source = source
         self._look = look
         self._title = title
+        self._toast: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """Yield the slice and the legend."""
         with Pane(id="slice") as pane:
             pane.set_title(self._title)
-            yield SliceView()
+            yield SliceView(images=self.cellmap.settings.images)
         with Pane(id="legend") as pane:
             pane.set_title("legend")
             yield Static(markup=False)
@@ -78,9 +82,27 @@ class SliceScreen(SubScreen):
     def on_mount(self) -> None:
         """Draw the first slice."""
         self.query_one(SliceView).show(self._source, self._look)
-        images = self.cellmap.settings.images
-        if images != "half":
-            self.app.notify(f"images is {images!r}, but this version draws half cells only.", severity="warning")
+        problem = protocol_problem(self.cellmap.settings.images, self.app.console.color_system)
+        if problem:
+            self.cellmap.notify_once(problem, severity="warning", timeout=10)
+
+    def on_screen_suspend(self) -> None:
+        """Draw half cells below what opens over the slice."""
+        self.add_class("-covered")
+
+    def on_screen_resume(self) -> None:
+        """Draw the picture again."""
+        self.remove_class("-covered")
+        self.toasted()
+
+    def toasted(self) -> None:
+        """Draw half cells below the toasts as long as they stand."""
+        left_s = self.cellmap.toasts_end_s - monotonic()
+        if self._toast is not None:
+            self._toast.stop()
+        self.set_class(left_s > 0, "-toasted")
+        if left_s > 0:
+            self._toast = self.set_timer(left_s + 0.1, self.toasted)
 
     def on_slice_view_drawn(self, event: SliceView.Drawn) -> None:
         """Say what is seen."""

@@ -46,13 +46,15 @@ class SliceSpec:
     """Half the size and few colours: the user is scrubbing."""
     with_letters: bool
     """Also wanted: where a letter for each object goes."""
+    coarse_scale: int = 1
+    """Pixels of the full picture that a half cell is long; more than 1 where the terminal draws it."""
 
     @property
     def voxels_per_pixel(self) -> float | None:
         """Voxels that a pixel is long; None: as many as make the whole slice fit."""
         if not self.zoomed:
             return None
-        return 2.0 if self.coarse else 1.0
+        return 2.0 * self.coarse_scale if self.coarse else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +202,10 @@ class Look:
         at = cycle.index(self.only_class) if self.only_class in cycle else 0
         return replace(self, only_class=cycle[(at + 1) % len(cycle)])
 
-    def spec(self, width: int, height: int, *, coarse: bool, with_letters: bool = False) -> SliceSpec:
-        """Return the wish for a picture of some pixels."""
+    def spec(
+        self, width: int, height: int, *, coarse: bool, with_letters: bool = False, coarse_scale: int = 1
+    ) -> SliceSpec:
+        """Return the wish for a picture of some pixels; a coarse one has half of them."""
         if coarse:
             width, height = -(-width // 2), -(-height // 2)
         overlay: Overlay = "outline" if with_letters and self.overlay == "tint" else self.overlay
@@ -215,6 +219,7 @@ class Look:
             only_class=self.only_class,
             coarse=coarse,
             with_letters=with_letters and overlay != "off",
+            coarse_scale=coarse_scale,
         )
 
     @property

@@ -1,7 +1,8 @@
 """A slice of EM with its labels, drawn as half cells and scrubbed with the keyboard.
 
 Pictures are drawn by a thread, one at a time: while a key is held only the newest wish is drawn next. While the
-user scrubs, the picture is half as large and has few colours; 150 ms after the last key the full one follows.
+user scrubs, the picture is half as large and has few colours; 150 ms after the last key the full one follows:
+of half cells as well, or of the terminal's own graphics where the user has chosen them.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from cellmap_tui.app.keys import bind
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.widgets.columns import fitted
 from cellmap_tui.app.widgets.half_cells import enlarge, full_cells, half_cells, with_letters
+from cellmap_tui.app.widgets.protocol_image import Picture, ProtocolImage, protocol_problem
 from cellmap_tui.app.widgets.slice_state import Drawing, Look, SliceSpec
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.timer import Timer
 
@@ -41,7 +44,15 @@ PAN_SHARE = 8
 
 
 class SliceView(Widget, can_focus=True):
-    """One slice, with a line that says where it is."""
+    """One slice, with a line that says where it is.
+
+    Parameters
+    ----------
+    message
+        Shown in place of a slice as long as there is none.
+    images
+        How the picture is drawn once the keys rest: ``half``, ``kitty`` or ``sixel``.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("slice.previous", "step(-1)"),
@@ -63,6 +74,7 @@ class SliceView(Widget, can_focus=True):
     SliceView {
         height: 1fr;
         width: 1fr;
+        overflow: hidden;
         background: $surface;
         color: $foreground;
 
@@ -88,16 +100,25 @@ class SliceView(Widget, can_focus=True):
 
     class _Ready(Message):
         def __init__(
-            self, key: str, spec: SliceSpec, drawing: Drawing | None, strips: list[Strip], error: str
+            self,
+            key: str,
+            spec: SliceSpec,
+            drawing: Drawing | None = None,
+            strips: list[Strip] | None = None,
+            picture: Picture | None = None,
+            error: str = "",
         ) -> None:
             self.key = key
             self.spec = spec
             self.drawing = drawing
-            self.strips = strips
+            self.strips = strips or []
+            self.picture = picture
             self.error = error
             super().__init__()
 
-    def __init__(self, *, message: str = "", id: str | None = None, classes: str | None = None) -> None:
+    def __init__(
+        self, *, message: str = "", images: str = "half", id: str | None = None, classes: str | None = None
+    ) -> None:
         super().__init__(id=id, classes=classes)
         self._source: SliceSource | None = None
         self._look: Look | None = None
@@ -108,6 +129,15 @@ class SliceView(Widget, can_focus=True):
         self._wanted: SliceSpec | None = None
         self._is_drawing = False
         self._settle: Timer | None = None
+        self._images = images
+        self._protocol: ProtocolImage | None = None
+
+    def compose(self) -> ComposeResult:
+        """Yield what draws pictures, where the user wants them and they can be had."""
+        problem = protocol_problem(self._images, self.app.console.color_system)
+        if self._images != "half" and not problem and self._has_colours:
+            self._protocol = ProtocolImage(self._images)
+            yield self._protocol
 
     @property
     def look(self) -> Look | None:
@@ -127,14 +157,14 @@ class SliceView(Widget, can_focus=True):
         overlay = self._look.overlay if self._look else "tint"
         self._look = look or replace(Look.at_middle(source.grid), overlay=overlay)
         self._strips, self._error, self._here, self._message = [], "", "", "…"
-        self.refresh()
+        self._hide_picture()
         self._ask(coarse=False)
 
     def clear(self, message: str) -> None:
         """Show a line in place of a slice: why there is none, and what to press."""
         self._source, self._look, self._wanted = None, None, None
         self._strips, self._error, self._message = [], "", message
-        self.refresh()
+        self._hide_picture()
 
     # Keys
 
@@ -158,7 +188,7 @@ class SliceView(Widget, can_focus=True):
         look = self._look
         if not look:
             return
-        for direction, axis, pixels in zip((rows, columns), look.plane, reversed(self._pixels), strict=True):
+        for direction, axis, pixels in zip((rows, columns), look.plane, reversed(self._full_pixels), strict=True):
             shown = min(pixels, look.grid.shape[axis]) if look.zoomed else look.grid.shape[axis]
             look = look.moved(axis, direction * max(1, shown // PAN_SHARE))
         self._scrub(replace(look, pointed=True))
@@ -191,14 +221,22 @@ class SliceView(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         """Draw for the new size."""
+        self._hide_picture()
         self._ask(coarse=False)
 
     # Drawing
 
     @property
     def _pixels(self) -> tuple[int, int]:
-        """Width and height of the picture in pixels; a line of text stands below it."""
+        """Width and height of the picture in half cells; a line of text stands below it."""
         return self.content_size.width, 2 * max(0, self.content_size.height - 1)
+
+    @property
+    def _full_pixels(self) -> tuple[int, int]:
+        """Width and height of the full picture in its own pixels."""
+        if self._protocol is None:
+            return self._pixels
+        return self._protocol.most_px(self.content_size.width, max(0, self.content_size.height - 1))
 
     @property
     def _has_colours(self) -> bool:
@@ -220,10 +258,13 @@ class SliceView(Widget, can_focus=True):
         self._settle = self.set_timer(SETTLE_S, lambda: self._ask(coarse=False))
 
     def _ask(self, *, coarse: bool) -> None:
-        width, height = self._pixels
+        width, height = self._pixels if coarse else self._full_pixels
         if self._source is None or self._look is None or width < 2 or height < 2:
             return
-        self._wanted = self._look.spec(width, height, coarse=coarse, with_letters=not self._has_colours)
+        scale = self._protocol.cell_px[0] if self._protocol else 1
+        self._wanted = self._look.spec(
+            width, height, coarse=coarse, with_letters=not self._has_colours, coarse_scale=scale
+        )
         if not self._is_drawing:
             self._start()
 
@@ -231,28 +272,32 @@ class SliceView(Widget, can_focus=True):
         assert self._source is not None
         assert self._wanted is not None
         self._is_drawing = True
-        self._draw(self._source, self._wanted)
+        mark = self._look if self._look is not None and self._look.pointed else None
+        self._draw(self._source, self._wanted, mark, self.background_colors[1].rgb)
 
     def _is_stale(self, source: SliceSource) -> bool:
         """Tell the thread whether its crop is still shown; a slice of the same crop is always worth finishing."""
         return self._source is not source
 
     @work(thread=True, group="slice.draw", exit_on_error=False)
-    def _draw(self, source: SliceSource, spec: SliceSpec) -> None:
+    def _draw(self, source: SliceSource, spec: SliceSpec, mark: Look | None, ground: tuple[int, int, int]) -> None:
         try:
             drawing = source.draw(spec, lambda: self._is_stale(source))
+            rgb, picture = drawing.rgb, None
+            if spec.coarse:
+                rgb = enlarge(rgb, 2 * rgb.shape[1], 2 * rgb.shape[0])
+            elif self._protocol is not None:
+                picture = Picture.of(rgb, self._protocol.cell_px, ground, drawing.mark(mark) if mark else None)
+                rgb = picture.half_cells()
+            strips = full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=spec.coarse)
         except CellmapError as error:
-            self.post_message(self._Ready(source.key, spec, None, [], str(error)))
-            return
+            self.post_message(self._Ready(source.key, spec, error=str(error)))
         except Exception as error:  # noqa: BLE001 - a file of foreign make must not end the app; it is shown
-            self.post_message(self._Ready(source.key, spec, None, [], f"{type(error).__name__}: {error}"))
-            return
-        height, width, _ = drawing.rgb.shape
-        rgb = enlarge(drawing.rgb, 2 * width, 2 * height) if spec.coarse else drawing.rgb
-        strips = full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=spec.coarse)
-        self.post_message(self._Ready(source.key, spec, drawing, strips, ""))
+            self.post_message(self._Ready(source.key, spec, error=f"{type(error).__name__}: {error}"))
+        else:
+            self.post_message(self._Ready(source.key, spec, drawing, strips, picture))
 
-    def on_slice_view__ready(self, event: _Ready) -> None:
+    async def on_slice_view__ready(self, event: _Ready) -> None:
         """Show what was drawn, unless something else is shown by now, and draw the newest wish."""
         event.stop()
         self._is_drawing = False
@@ -262,16 +307,29 @@ class SliceView(Widget, can_focus=True):
             self._error = printable(event.error)
             self._here = event.drawing.here if event.drawing else ""
             self._strips = self._decorated(event) if event.drawing else []
-            self.refresh()
+            await self._show_picture(event.picture)
             if event.drawing is not None:
                 self.post_message(self.Drawn(self, event.drawing))
         if self._wanted is not None and (self._source.key, self._wanted) != (event.key, event.spec):
             self._start()
 
+    def _hide_picture(self) -> None:
+        if self._protocol is not None:
+            self._protocol.hide()
+        self.refresh()
+
+    async def _show_picture(self, picture: Picture | None) -> None:
+        if self._protocol is None or picture is None:
+            self._hide_picture()
+        else:
+            await self._protocol.show(picture, max(0, (self.content_size.width - picture.columns) // 2))
+
     def _decorated(self, event: _Ready) -> list[Strip]:
         drawing, scale = event.drawing, 2 if event.spec.coarse else 1
         assert drawing is not None
         strips = list(event.strips)
+        if event.picture is not None:  # the cross is drawn
+            return strips
         letters = [] if self._has_colours else list(drawing.letters)
         if self._look is not None and self._look.pointed:
             letters.append(drawing.mark(self._look))
