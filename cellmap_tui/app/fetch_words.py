@@ -93,7 +93,8 @@ def total_words(run: RunSummary, tally: FetchTally, crops: Sequence[CropProgress
     shown_state = "failed" if missing else run.state
     named = f"{sign('failed')} incomplete" if missing else state_words(run)
     state = (f"{named}  ", f"bold {colour(shown_state)}")
-    figures = [_crops_words(crops)] if crops else []
+    figures = _waiting_words(tally) if run.is_live else []
+    figures += [_crops_words(crops)] if crops else []
     if run.unit == "bytes" and run.done is not None and run.total is not None:
         figures.append(of_words(run.done, run.total))
     elif tally.phase and run.is_live:
@@ -127,12 +128,17 @@ def _crops_words(crops: Sequence[CropProgress]) -> str:
     return f"{text.count(done)} of {text.count(len(crops))} crop{'s' if len(crops) != 1 else ''}"
 
 
+def _waiting_words(tally: FetchTally) -> list[str]:
+    state = tally.state
+    if state is None or state.phase == "ended" or state.waiting_since is None:
+        return []
+    return [f"waiting since {clock_words(state.waiting_since)}: {printable(state.waiting_for)}"]
+
+
 def _connection_words(tally: FetchTally) -> list[str]:
     state = tally.state
-    if state is None or state.phase == "ended":
+    if state is None or state.phase == "ended" or state.waiting_since is not None:
         return []
-    if state.waiting_since is not None:
-        return [f"waiting since {clock_words(state.waiting_since)}: {printable(state.waiting_for)}"]
     if state.phase == "making levels":
         return ["making levels"]
     return [f"{state.width} connections"] if state.width else []

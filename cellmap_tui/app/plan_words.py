@@ -118,8 +118,9 @@ def sum_words(form: FetchForm, plan: FetchPlan | None, listing: str = "") -> Con
         How far a new plan is, in words; empty when there is none under way.
     """
     if plan is None:
-        crops = f"{_crops(len(form.crops))}\n{listing}" if form.crops else listing
-        return Content(crops)
+        # A request from the command line names its crops by an expression.
+        asked = form.crops[0] if form.base is not None and len(form.crops) == 1 else _crops(len(form.crops))
+        return Content(f"{printable(asked)}\n{listing}" if form.crops else listing)
     head = f"{_crops(len(plan.crops))}   {text.count(plan.to_fetch.objects)} objects"
     head += f"   {text.size(plan.to_fetch.bytes)} to fetch"
     here = plan.wanted - plan.to_fetch

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cellmap_tui.app.fetch_form import FetchForm
     from cellmap_tui.services.fetch_model import FetchPlan
+    from cellmap_tui.services.listing_cache import ListingCache
     from cellmap_tui.services.settings import Settings
 
 TELL_S = 0.25
@@ -66,8 +67,8 @@ class PlanReporter(SilentReporter):
             raise Stopped("another plan is wanted")
 
 
-def make_plan(form: FetchForm, settings: Settings, report: PlanReporter) -> FetchPlan:
-    """Return what a fetch would do.
+def make_plan(form: FetchForm, settings: Settings, report: PlanReporter, listings: ListingCache) -> FetchPlan:
+    """Return what a fetch would do; the bucket is asked for what is not in `listings`.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def make_plan(form: FetchForm, settings: Settings, report: PlanReporter) -> Fetc
     """
     from cellmap_tui.services.fetch_plan import plan_fetch  # obstore comes with it, 15 ms
 
-    return plan_fetch(form.request(settings), report)
+    return plan_fetch(form.request(settings), report, listings)
 
 
 def find_starter(settings: Settings) -> tuple[str, ...]:

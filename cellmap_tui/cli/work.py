@@ -66,7 +66,8 @@ def run_work(context: Context, command: str, request: object, show: Callable[[An
         raise RequestError(f"{command} needs a terminal to open the app on", f"add --batch to run {command} here")
     from cellmap_tui.app.app import run_app
 
-    return run_app(context.settings, start="runs", options={"command": command, "request": request})
+    start = "fetch" if command == "fetch-data" else "runs"
+    return run_app(context.settings, start=start, options={"command": command, "request": request})
 
 
 def run_here(context: Context, run: RunDir, command: str, show: Callable[[Any], None] | None) -> int:

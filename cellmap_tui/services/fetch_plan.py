@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cellmap_tui.challenge.layout import ALL_IDS
 from cellmap_tui.errors import DataError, RefusedError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.fetch_levels import EmLevel
     from cellmap_tui.services.fetch_model import FetchRequest
     from cellmap_tui.services.fetch_survey import CropSurvey, LevelSurvey
+    from cellmap_tui.services.listing_cache import ListingCache
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.storage.bucket import BucketAddress
     from cellmap_tui.storage.ledger import Ledger
@@ -68,7 +69,7 @@ class Prepared:
         self.absent.close()
 
 
-def plan_fetch(request: FetchRequest, report: Reporter) -> FetchPlan:
+def plan_fetch(request: FetchRequest, report: Reporter, listings: ListingCache | None = None) -> FetchPlan:
     """Return what a fetch would do; nothing is written.
 
     Parameters
@@ -77,6 +78,8 @@ def plan_fetch(request: FetchRequest, report: Reporter) -> FetchPlan:
         What is wanted.
     report
         Told crops as they are looked at; its checkpoint is heeded.
+    listings
+        What the bucket has answered lately, for plans that differ by an option alone; None: it is asked.
 
     Raises
     ------
@@ -87,18 +90,22 @@ def plan_fetch(request: FetchRequest, report: Reporter) -> FetchPlan:
     Stopped
         When the user asked to stop.
     """
-    prepared = prepare_fetch(request, report)
+    prepared = prepare_fetch(request, report, listings=listings)
     prepared.close()
     return prepared.plan
 
 
-def prepare_fetch(request: FetchRequest, report: Reporter, ledger: Ledger | None = None) -> Prepared:
+def prepare_fetch(
+    request: FetchRequest, report: Reporter, ledger: Ledger | None = None, listings: ListingCache | None = None
+) -> Prepared:
     """Return the plan of a fetch with its objects; parameters and errors as `plan_fetch`.
 
     Parameters
     ----------
     ledger
         What is known of the data root; opened here where it is not given.
+    listings
+        As of `plan_fetch`.
     """
     from cellmap_tui.services.fetch_bucket import bucket_address, open_reader, run_asking
     from cellmap_tui.services.fetch_crops import Chosen, choose_crops
@@ -111,15 +118,16 @@ def prepare_fetch(request: FetchRequest, report: Reporter, ledger: Ledger | None
     keeps = request.access_mode == "append"
 
     async def work() -> Prepared:
-        reader = open_reader(address, report, known if keeps else None, request.workers)
+        asking = open_reader(address, report, known if keeps else None, request.workers)
+        reader = asking if listings is None else listings.over(asking, str(address))
         crops = await chosen.resolved(reader, request.crops)
-        planner = _Planner(request, known if keeps else None, len(crops))
         surveyor = Surveyor(reader, request, known if keeps else None)
-        async with contextlib.aclosing(surveyor.survey(crops)) as surveys:
-            async for survey in surveys:
-                planner.take(survey)
-                report.progress(len(planner.crops), len(crops), "crops planned")
-        return planner.finished(crops, address, chosen.notes, reader)
+        with _Planner(request, known if keeps else None) as planner:
+            async with contextlib.aclosing(surveyor.survey(crops)) as surveys:
+                async for survey in surveys:
+                    planner.take(survey)
+                    report.progress(len(planner.crops), len(crops), "crops planned")
+            return planner.finished(crops, address, chosen.notes, asking)
 
     return run_asking(work, report)
 
@@ -130,7 +138,6 @@ class _Planner:
 
     request: FetchRequest
     ledger: Ledger | None
-    expected: int
     crops: list[CropPlan] = field(default_factory=list)
     objects: Spool = field(default_factory=Spool)
     absent: Spool = field(default_factory=Spool)
@@ -143,6 +150,16 @@ class _Planner:
     boxes: dict[str, list[tuple[int, EmLevel, Box]]] = field(default_factory=dict)
     disk_bytes: int = 0
     _shared: set[str] = field(default_factory=set)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Free the lists of a plan that was not finished."""
+        if kind is not None:
+            self.objects.close()
+            self.absent.close()
 
     def take(self, survey: CropSurvey) -> None:
         """Add a crop."""

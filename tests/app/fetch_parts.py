@@ -79,7 +79,9 @@ def plan_of(request: FetchRequest, **changes: object) -> FetchPlan:
 
 def plan_with(monkeypatch: pytest.MonkeyPatch, plan: Callable[[FetchRequest, Reporter], FetchPlan]) -> None:
     """Let the screen plan with a function of the test's own."""
-    monkeypatch.setattr("cellmap_tui.services.fetch_plan.plan_fetch", plan)
+    monkeypatch.setattr(
+        "cellmap_tui.services.fetch_plan.plan_fetch", lambda request, report, listings: plan(request, report)
+    )
 
 
 def crop_state(ref: str, work: CropWork, done: int, done_bytes: int, **changes: object) -> CropState:

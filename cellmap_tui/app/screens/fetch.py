@@ -19,6 +19,7 @@ from cellmap_tui.app.widgets.fetch_live_view import FetchLiveView, may_go_on
 from cellmap_tui.app.widgets.fetch_plan_view import FetchPlanView
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.errors import Stopped
+from cellmap_tui.services.listing_cache import ListingCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -93,6 +94,7 @@ class FetchScreen(RunScreen):
         self._options: Mapping[str, object] = {}
         self._wanted_run = ""
         self._rest: Timer | None = None
+        self._listings = ListingCache()
         self._is_placed = False
         self._has_seen_runs = False
 
@@ -261,7 +263,8 @@ class FetchScreen(RunScreen):
             self.post_message(self.Listed(form, words))
 
         try:
-            plan = make_plan(form, self.cellmap.settings, PlanReporter(tell, lambda: worker.is_cancelled))
+            report = PlanReporter(tell, lambda: worker.is_cancelled)
+            plan = make_plan(form, self.cellmap.settings, report, self._listings)
         except Stopped:
             return
         if not worker.is_cancelled:
