@@ -65,8 +65,7 @@ class CropChecker:
         groups: dict[tuple[Asked, ...], list[Crop]] = {}
         for crop in crops:
             asked = remembered.get(crop.ref) or (await asked_by_disk(self._request.data_root, crop),)
-            # Of a neighbour's crop some EM is on disk as well, which nobody asked for.
-            if self._request.crops != EVERY_LOCAL or any(one.labels or one.em for one in asked):
+            if self._request.crops != EVERY_LOCAL or _is_meant(asked, has_memory=bool(remembered)):
                 groups.setdefault(tuple(replace(one, ref="") for one in asked), []).append(crop)
         total = sum(map(len, groups.values()))
         for asked, members in groups.items():
@@ -178,6 +177,11 @@ class CropChecker:
         self._told += 1
         if self._told <= _MOST_WARNINGS:
             self._report.warning(f"{checked.ref}: {count(missing)} missing, {count(corrupt)} corrupt")
+
+
+def _is_meant(asked: Iterable[Asked], *, has_memory: bool) -> bool:
+    """Return whether a crop that nobody named is checked: of a neighbour's crop some EM is on disk as well."""
+    return any(one.labels or (one.em and not has_memory) for one in asked)
 
 
 def _em_objects(survey: CropSurvey, *, with_chunks: bool) -> list[RemoteObject]:
