@@ -8,6 +8,7 @@ which boto3 cannot do. What goes wrong is sorted here into what may be tried aga
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +27,7 @@ CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 15.0
 """After this long without a byte a request is given up and made again."""
 
+_CA_FILES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _SLOW_DOWN = {429, 503}
 _SLOW_DOWN_CODES = {"SlowDown", "TooManyRequests", "Throttling", "RequestLimitExceeded"}
 _OFFLINE = {
@@ -162,10 +164,19 @@ def _make_client(address: BucketAddress, connections: int) -> Any:
     try:
         session = boto3.session.Session(profile_name=address.profile or None)
         return session.client(
-            "s3", region_name=address.region, endpoint_url=address.endpoint_url or None, config=config
+            "s3",
+            region_name=address.region,
+            endpoint_url=address.endpoint_url or None,
+            config=config,
+            verify=_own_certificates(),
         )
     except (BotoCoreError, ValueError) as error:
         raise RequestError(f"{address} cannot be opened: {error}", "check the endpoint and the profile") from None
+
+
+def _own_certificates() -> str | None:
+    """Return the file of certificates that the environment names; botocore itself knows two of the names."""
+    return next((path for name in _CA_FILES if (path := os.environ.get(name))), None)
 
 
 def _check_answer(answer: Any, head: ArchiveHead, start: int, stop: int, address: BucketAddress) -> None:
