@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from cellmap_tui.services.settings import BUCKET
 from cellmap_tui.text import count, duration, number, size, triple
 
 if TYPE_CHECKING:
@@ -123,12 +124,23 @@ def _given(request: FetchRequest) -> list[tuple[str, str]]:
         ("--raw-padding", str(request.raw_padding) if request.raw_padding else ""),
         ("--raw-padding-nm", number(request.raw_padding_nm) if request.raw_padding_nm else ""),
         ("--levels", ",".join(request.levels)),
-        ("--endpoint-url", request.endpoint_url),
-        ("--manifest", request.manifest or ""),
-        ("--train-manifest", request.train_manifest or ""),
-        ("--test-manifest", request.test_manifest or ""),
     ]
     found = [(flag, value) for flag, value in options if value]
     if request.fetch_all_em_resolutions:
         found.append(("--fetch-all-em-resolutions", ""))
-    return found
+    if request.make_levels:
+        found.append(("--make-levels", ""))
+    return [*found, *place_options(request)]
+
+
+def place_options(request: FetchRequest) -> list[tuple[str, str]]:
+    """Return the options that say which bucket and which manifests a request means."""
+    options = [
+        ("--endpoint-url", request.endpoint_url),
+        ("--bucket", request.bucket if request.bucket != BUCKET else ""),
+        ("--profile", request.profile),
+        ("--manifest", request.manifest or ""),
+        ("--train-manifest", request.train_manifest or ""),
+        ("--test-manifest", request.test_manifest or ""),
+    ]
+    return [(flag, value) for flag, value in options if value]

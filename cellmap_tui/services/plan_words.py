@@ -9,6 +9,7 @@ from cellmap_tui.text import count, duration, printable, size, triple, voxel
 if TYPE_CHECKING:
     from cellmap_tui.services.demo import DemoRequest
     from cellmap_tui.services.evaluate_model import EvaluateRequest
+    from cellmap_tui.services.fetch_model import FetchRequest
     from cellmap_tui.services.import_data import ImportRequest
 
 
@@ -27,6 +28,8 @@ def plan_lines(command: str, request: object) -> list[str]:
         return _import_lines(request)  # type: ignore[arg-type]
     if command == "evaluate":
         return _evaluate_lines(request)  # type: ignore[arg-type]
+    if command == "fetch-data":
+        return _fetch_lines(request)  # type: ignore[arg-type]
     if command == "demo":
         return _demo_lines(request)  # type: ignore[arg-type]
     return []
@@ -47,6 +50,14 @@ def _import_lines(request: ImportRequest) -> list[str]:
         *plan.notes,
         *(f"! {words}" for words in plan.warnings),
     ]
+
+
+def _fetch_lines(request: FetchRequest) -> list[str]:
+    from cellmap_tui.services import fetch_words
+    from cellmap_tui.services.fetch_plan import plan_fetch
+    from cellmap_tui.services.report import SilentReporter
+
+    return fetch_words.plan_lines(plan_fetch(request, SilentReporter()))
 
 
 def _demo_lines(request: DemoRequest) -> list[str]:

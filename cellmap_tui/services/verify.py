@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import MissingDataError
 from cellmap_tui.services.fetch_model import FetchRequest
+from cellmap_tui.services.fetch_words import place_options
 from cellmap_tui.services.verify_check import CropChecker
 from cellmap_tui.services.verify_model import VerifyRequest, VerifyResult
 
@@ -120,12 +121,6 @@ def _recorded(ledger: Ledger) -> LedgerReader:
 
 def _repair_command(request: VerifyRequest) -> str:
     words = ["cellmap-tui", "--batch", "verify", "--repair", "--crops", request.crops]
-    options = [
-        ("--dest", str(request.data_root)),
-        ("--classes", ",".join(request.classes)),
-        ("--endpoint-url", request.endpoint_url),
-        ("--manifest", request.manifest or ""),
-        ("--train-manifest", request.train_manifest or ""),
-        ("--test-manifest", request.test_manifest or ""),
-    ]
+    options = [("--dest", str(request.data_root)), ("--classes", ",".join(request.classes))]
+    options += place_options(as_fetch(request))
     return shlex.join([*words, *(word for flag, value in options if value for word in (flag, value))])

@@ -29,6 +29,8 @@ EXAMPLES = """\
 Start it again to go on: what is verified is not fetched again. If a part fails, one command to finish is named.
 A level of the EM is fetched when its voxels are larger than 0.8 × those of the labels on every axis.
 """
+_NAME = r"(?:all|test|(?:[A-Za-z0-9_.+-]+/)?(?:crop)?[0-9]+(?:-[0-9]+)?)"
+_NAMES = re.compile(rf"{_NAME}(?:,{_NAME})*,?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -94,7 +96,7 @@ def request_from(args: argparse.Namespace, context: Context) -> FetchRequest:
     settings = context.settings
     return FetchRequest(
         data_root=destination(args, context),
-        crops=" ".join(args.crops),
+        crops=expression(args.crops),
         classes=listed(args.classes),
         raw_padding=args.raw_padding,
         raw_padding_nm=args.raw_padding_nm,
@@ -140,6 +142,12 @@ def source(manifest: str | None) -> str | None:
     if manifest is None or "://" in manifest:
         return manifest
     return str(Path(manifest).expanduser().absolute())
+
+
+def expression(words: Sequence[str]) -> str:
+    """Return what several words choose: all of the crops that they name, or what meets a filter in pieces."""
+    are_names = all(_NAMES.fullmatch(word) for word in words)
+    return ",".join(word.strip(",") for word in words) if are_names else " ".join(words)
 
 
 def listed(words: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import output
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
-from cellmap_tui.cli.commands.fetch_data import amount, destination, listed, source
+from cellmap_tui.cli.commands.fetch_data import amount, destination, expression, listed, source
 from cellmap_tui.cli.work import run_work
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def request_from(args: argparse.Namespace, context: Context) -> VerifyRequest:
     settings = context.settings
     return VerifyRequest(
         data_root=destination(args, context),
-        crops=" ".join(args.crops),
+        crops=expression(args.crops),
         classes=listed(args.classes),
         offline=args.offline,
         quick=args.quick,
