@@ -23,15 +23,23 @@ if TYPE_CHECKING:
 
 COMMAND = "cellmap-tui --batch evaluate --predictions DIR --crops 234,236"
 SUBMISSION_COMMAND = "cellmap-tui --batch evaluate -s submission.zip -t truth.zarr"
-EMPTY = (
-    "No evaluations yet. n scores a folder of predictions on crops that are on this disk, or a submission "
-    f"against ground truth. The same from a shell:  {COMMAND}  or  {SUBMISSION_COMMAND}"
-)
 NOTHING = "Nothing matches the filter."
 _LOOKS = {"done": "good", "failed": "bad", "lost": "bad", "unreadable": "bad", "running": "accent"}
 _BAR_WIDTH = 20
 _BINS = 10
 PROVISIONAL = "provisional: its formula is not published in full"
+
+
+def empty_words() -> Content:
+    """Return how the first evaluation is made, here and from a shell."""
+    return Content.assemble(
+        ("No evaluations yet.\n\n", "bold"),
+        ("n", "bold $accent"),
+        " scores predictions on crops that are on this disk, or a submission against\n"
+        "ground truth; its plan is shown before anything starts. From a shell:\n\n",
+        (f"  {COMMAND}\n  {SUBMISSION_COMMAND}\n\n", "$text-primary"),
+        ("add --dry-run to see pairs, memory and time; both appear in this list", "$foreground-muted"),
+    )
 
 
 def item_columns() -> tuple[Column[EvaluationItem], ...]:
@@ -166,6 +174,16 @@ def remarks(item: EvaluationItem, result: EvaluateResult | None, compared: Compa
     return [printable(line) for line in lines]
 
 
+def remark_lines(lines: list[str], width: int, most: int) -> Content:
+    """Return the gravest remarks, a line each; how many there are more stands in the last, the log has them all."""
+    shown = lines[:most]
+    more = f"  +{len(lines) - most} more, L" if len(lines) > most else ""
+    cut = [cut_middle(line, max(10, width - (len(more) if at == most - 1 else 0))) for at, line in enumerate(shown)]
+    if cut:
+        cut[-1] += more
+    return Content("\n").join(map(Content, cut))
+
+
 def _volumes(number: int) -> str:
     return f"{number} volume is" if number == 1 else f"{number} volumes are"
 
@@ -195,7 +213,7 @@ def pair_brief(row: PairRow | None) -> Content:
         parts.append(f"matched IoU {figure(pair.mean_matched_iou)}")
     if pair.message:
         parts.append(pair.message)
-    return Content.assemble((f"{printable(row.key)}  ", "bold"), printable("  ".join(parts)))
+    return Content.assemble((f"{cut_middle(printable(row.key), 36)}  ", "bold"), printable("  ".join(parts)))
 
 
 def _counts(row: PairRow) -> list[tuple[str, int]]:

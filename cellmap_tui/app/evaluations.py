@@ -175,4 +175,4 @@ def scored_name(asked: dict[str, Any]) -> str:
     scored = asked.get("predictions") or asked.get("submission")
     if not scored:
         return ""
-    return "/".join(part for part in str(scored).replace("\\", "/").split("/")[-2:] if part)
+    return "/".join([part for part in str(scored).replace("\\", "/").split("/") if part][-2:])

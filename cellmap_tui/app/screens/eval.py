@@ -10,7 +10,7 @@ from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from cellmap_tui.app.eval_rows import ClassRow, class_columns, class_rows
-from cellmap_tui.app.eval_words import EMPTY, item_brief, item_columns
+from cellmap_tui.app.eval_words import empty_words, item_brief, item_columns
 from cellmap_tui.app.evaluations import EVALUATE, EvaluationItem, Evaluations
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.run_actions import RunScreen
@@ -85,6 +85,7 @@ class EvalScreen(RunScreen):
         with Pane(id="list") as pane:
             pane.set_title("evaluations")
             yield EvaluationTable()
+            yield Static(empty_words(), id="empty", markup=False)
         with Pane(id="preview") as pane:
             pane.set_title("classes")
             yield ClassPreview()
@@ -129,7 +130,7 @@ class EvalScreen(RunScreen):
     @on(Listed)
     def _take(self, event: Listed) -> None:
         self.items = event.items
-        self.table.empty = EMPTY
+        self.set_class(not event.items, "-empty")
         self.table.update_rows(event.items)
         live = sum(item.run.is_live for item in event.items)
         note = f"{len(event.items)}, {live} going on" if event.items else ""

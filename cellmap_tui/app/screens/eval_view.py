@@ -8,7 +8,7 @@ from textual import on, work
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from cellmap_tui.app.eval_slices import crops_of, pointed, slices_of
+from cellmap_tui.app.eval_slices import crops_of, planes_of, pointed, slices_of
 from cellmap_tui.app.screens.base import BaseScreen
 from cellmap_tui.app.screens.slice import SliceScreen
 from cellmap_tui.app.widgets.pane import Pane
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from cellmap_tui.app.eval_rows import PairRow
     from cellmap_tui.app.evaluations import EvaluationItem
     from cellmap_tui.challenge.grid import Vec3
+    from cellmap_tui.services.predicted_planes import PredictedPlanes
 
 REST_S = 0.15
 """A slice is drawn when the cursor has rested for this long."""
+
+HOW = "truth filled, prediction outlined"
 
 
 class EvalSlice(SliceScreen):
@@ -47,11 +50,13 @@ class EvalViewing(BaseScreen):
     class Catalogued(Message):
         """It is known which crops are on this disk."""
 
-        def __init__(self, browsed: Browsed) -> None:
+        def __init__(self, browsed: Browsed, planes: PredictedPlanes | None) -> None:
             self.browsed = browsed
+            self.planes = planes
             super().__init__()
 
     _browsed: Browsed | None = None
+    _planes: PredictedPlanes | None = None
     _shown: tuple[str, str] | None = None
     _slice_rest: Timer | None = None
 
@@ -71,12 +76,13 @@ class EvalViewing(BaseScreen):
     def _look_for_crops(self) -> None:
         worker = get_current_worker()
         browsed = crops_of(self.cellmap.settings, self.item.asked)
+        planes = planes_of(self.item.run.path)
         if not worker.is_cancelled:
-            self.post_message(self.Catalogued(browsed))
+            self.post_message(self.Catalogued(browsed, planes))
 
     @on(Catalogued)
     def _take_crops(self, event: Catalogued) -> None:
-        self._browsed = event.browsed
+        self._browsed, self._planes = event.browsed, event.planes
         self._shown = None
         self.show_slice(self.pair)
 
@@ -95,9 +101,13 @@ class EvalViewing(BaseScreen):
         if self._shown == (pair.crop, pair.label):
             return
         self._shown = (pair.crop, pair.label)
-        self.query_one("#slice", Pane).set_title(f"slice  {pair.crop}  truth of {pair.label}", "v full screen")
+        self.query_one("#slice", Pane).set_title(
+            f"slice  {pair.crop}  {pair.label}", "truth filled, prediction outlined   v full screen"
+        )
         try:
-            views.first(SliceView).show(*slices_of(self._browsed, pair.crop, pair.label))
+            views.first(SliceView).show(
+                *slices_of(self._browsed, pair.crop, pair.label, self.item.asked, self._planes)
+            )
         except CellmapError as error:
             views.first(SliceView).clear(printable(str(error)))
 
@@ -107,11 +117,13 @@ class EvalViewing(BaseScreen):
             self.app.notify("The crops on this disk are not known yet.")
             return
         try:
-            source, look = slices_of(self._browsed, crop, label)
+            source, look = slices_of(self._browsed, crop, label, self.item.asked, self._planes)
         except CellmapError as error:
             self.app.notify(str(error), severity="warning")
             return
-        self.app.push_screen(EvalSlice(source, pointed(look, position_nm), f"{crop}  truth of {label}"))
+        self.app.push_screen(
+            EvalSlice(source, pointed(look, position_nm), f"{crop}  {label}: truth filled, prediction outlined")
+        )
 
     def action_view(self) -> None:
         """View the slice of the pair in hand on the whole screen."""

@@ -204,7 +204,9 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
     def _show_head(self) -> None:
         self._write("#head", eval_words.head_words(self.item, self.result, self.compared))
         lines = eval_words.remarks(self.item, self.result, self.compared)
-        self._write("#remarks", Content("\n").join(map(Content, lines)))
+        most = 1 if self.has_class("-narrow") else 3
+        room = 98 if self.has_class("-wide") else self.size.width - 2
+        self._write("#remarks", eval_words.remark_lines(lines, room, most))
         self.query_one("#remarks").display = bool(lines)
 
     @on(RowHighlighted, "ClassTable, #pairs")
@@ -254,6 +256,7 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
 
     def on_resize(self, event: object) -> None:
         """Show what has room now."""
+        self.call_after_refresh(self._show_head)
         self.call_after_refresh(self._show_class)
 
     def _write(self, selector: str, words: Content) -> None:
