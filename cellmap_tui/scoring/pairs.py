@@ -113,12 +113,14 @@ def memory_bytes(request: PairRequest) -> int:
         return FIXED_BYTES
     truth = _truth(request)
     prediction = _prediction(request, request.grid or _grid(truth))
-    return _needed_bytes(truth.volume, prediction.volume)
+    return _needed_bytes(request, truth.volume, prediction.volume)
 
 
-def _needed_bytes(truth: Volume, prediction: Volume) -> int:
-    """Return the memory for both sides, the components, and the largest objects."""
-    voxel_bytes = truth.dtype.itemsize + prediction.dtype.itemsize + 8
+def _needed_bytes(request: PairRequest, truth: Volume, prediction: Volume) -> int:
+    """Return the memory for one side at a time, the components, and finding them."""
+    voxel_bytes = max(truth.dtype.itemsize, prediction.dtype.itemsize) + 7
+    if request.with_objects:
+        voxel_bytes += prediction.dtype.itemsize
     return FIXED_BYTES + voxel_count(truth) * voxel_bytes
 
 
@@ -199,7 +201,7 @@ def _instance(
     if mask is not None:
         truth, prediction = Masked(truth, mask), Masked(prediction, mask)
     limit = request.memory_limit_bytes
-    in_files = limit is not None and limit < _needed_bytes(truth, prediction)
+    in_files = limit is not None and limit < _needed_bytes(request, truth, prediction)
     with Room(in_files=in_files, scratch=request.scratch) as room:
         ids = room.loaded(prediction) if request.with_objects else None
         labels, count = _labelled(prediction, ids, room)

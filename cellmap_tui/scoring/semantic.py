@@ -76,11 +76,11 @@ def score_semantic(
         flat = [side.read(start, stop).reshape(-1) for side in sides]
         for first in range(0, flat[0].size, CACHED_VOXELS):
             here, there = _foregrounds([block[first : first + CACHED_VOXELS] for block in flat])
-            expected += np.count_nonzero(here)
-            predicted += np.count_nonzero(there)
-            tp += np.count_nonzero(np.logical_and(here, there))
+            expected += int(np.count_nonzero(here))
+            predicted += int(np.count_nonzero(there))
+            tp += int(np.count_nonzero(np.logical_and(here, there)))
     z, y, x = sides[0].shape
-    return SemanticScore(int(tp), int(predicted - tp), int(expected - tp), z * y * x)
+    return SemanticScore(tp, predicted - tp, expected - tp, z * y * x)
 
 
 def _volume(side: Voxels | Volume) -> Volume:

@@ -148,7 +148,7 @@ def test_what_the_request_says_of_the_place_goes_before_the_metadata(request_, a
 def test_memory_is_told_from_metadata_alone(request_, tmp_path):
     for chunk in [*(tmp_path / "t").rglob("*.*.*"), *(tmp_path / "p").rglob("*.*.*")]:
         chunk.unlink()
-    assert memory_bytes(request_) == pairs.FIXED_BYTES + (2 + 1 + 8) * 24 * 20 * 28
+    assert memory_bytes(request_) == pairs.FIXED_BYTES + (2 + 7) * 24 * 20 * 28
     assert memory_bytes(replace(request_, scoring="semantic")) == pairs.FIXED_BYTES
 
 
