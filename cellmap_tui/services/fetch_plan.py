@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from cellmap_tui.challenge.layout import ALL_IDS
 from cellmap_tui.errors import DataError, RefusedError
+from cellmap_tui.services.empty_labels import remember_empty_labels
 from cellmap_tui.services.fetch_facts import label_groups
 from cellmap_tui.services.fetch_model import Amount, CropPlan, FetchFailure, FetchPlan, LevelPlan
 from cellmap_tui.services.fetch_rate import read_rate
@@ -70,7 +71,7 @@ class Prepared:
 
 
 def plan_fetch(request: FetchRequest, report: Reporter, listings: ListingCache | None = None) -> FetchPlan:
-    """Return what a fetch would do; nothing is written.
+    """Return what a fetch would do; nothing is written but which labels are empty in the bucket.
 
     Parameters
     ----------
@@ -92,6 +93,9 @@ def plan_fetch(request: FetchRequest, report: Reporter, listings: ListingCache |
     """
     prepared = prepare_fetch(request, report, listings=listings)
     prepared.close()
+    remember_empty_labels(
+        request.state_dir, prepared.empty_labels, bucket=request.bucket, endpoint_url=request.endpoint_url
+    )
     return prepared.plan
 
 

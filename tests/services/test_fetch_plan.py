@@ -68,7 +68,7 @@ def test_labels_without_a_chunk_are_empty_in_the_bucket(world):
 
 
 def test_empty_labels_are_remembered_for_every_data_root(world):
-    fetch(world.request(), SilentReporter())
+    plan(world)
     known = empty_labels(world.folder / "state", bucket=BUCKET, endpoint_url=world.url)
     assert known == {"tiny/crop1": {"nuc"}, "tiny/crop2": frozenset()}
 
