@@ -26,10 +26,20 @@ from cellmap_tui.services.evaluate_model import (
     PairResult,
 )
 from cellmap_tui.services.fetch_archive import FetchArchivePlan, FetchArchiveResult
+from cellmap_tui.services.fetch_model import (
+    Amount,
+    CropPlan,
+    CropResult,
+    FetchFailure,
+    FetchPlan,
+    FetchResult,
+    LevelPlan,
+)
 from cellmap_tui.services.import_model import ImportedArray, ImportResult
 from cellmap_tui.services.models import from_json
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
+from cellmap_tui.services.verify_model import CropCheck, PartCheck, Problem, VerifyResult
 from tests.jobs.helpers import HERE
 from tests.jobs.work import CountRequest
 
@@ -47,6 +57,8 @@ def section(title):
     [
         ("demo", [DemoResult]),
         ("import", [ImportResult, ImportedArray]),
+        ("fetch-data", [FetchResult, CropResult, FetchFailure, FetchPlan, CropPlan, LevelPlan, Amount]),
+        ("verify", [VerifyResult, CropCheck, PartCheck, Problem]),
         ("evaluate", [EvaluateResult, ClassResult, PairResult, EvaluatePlan, PairPlan, Explanation, ObjectRow]),
         ("batch-eval", [BatchEvalResult, BatchRow]),
         ("validate-submission", [ValidateResult, Coverage, Finding]),
