@@ -53,7 +53,9 @@ async def test_home_is_first_when_nothing_is_local() -> None:
         assert pilot.app.current_mode == "home"
 
 
-@pytest.mark.parametrize(("key", "mode"), [("3", "fetch"), ("8", "runs"), ("9", "settings"), ("0", "home"), ("D", "doctor")])
+@pytest.mark.parametrize(
+    ("key", "mode"), [("3", "fetch"), ("8", "runs"), ("9", "settings"), ("0", "home"), ("D", "doctor")]
+)
 async def test_digits_go_to_the_screens(key: str, mode: str) -> None:
     async with app_with().run_test() as pilot:
         await pilot.press(key)
