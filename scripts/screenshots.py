@@ -29,7 +29,7 @@ PATIENCE_S = 30.0
 
 SHOTS: dict[str, tuple[tuple[int, int], str, tuple[str, ...], str]] = {
     "data": ((160, 50), "data", (), "share"),
-    "slice": ((100, 40), "data", ("v",), "nm_"),
+    "slice": ((100, 40), "data", ("v",), "legend"),
     "classes": ((160, 50), "classes", ("m",), "training crops"),
     "home": ((80, 24), "home", (), "what next"),
 }
@@ -47,10 +47,11 @@ async def shoot(settings: Settings, name: str) -> None:
         await settled(pilot, lambda: True)
         for key in keys:
             await pilot.press(key)
-        await settled(pilot, lambda: words.rstrip("_") in shown(app))
+        await settled(pilot, lambda: words in shown(app))
         svg = app.export_screenshot(title=f"cellmap-tui · {name}")
     # The pictures shall not ask anybody's server for a font.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"/tmp/tmp\w{8}", "/data/cellmap", svg)
     PICTURES.mkdir(parents=True, exist_ok=True)
     (PICTURES / f"{name}.svg").write_text(svg)
     print(f"{PICTURES / name}.svg  {len(svg) // 1000} kB")
