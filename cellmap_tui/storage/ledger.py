@@ -184,6 +184,8 @@ class Ledger:
             ended = [path for path in self._journals() if held.is_abandoned(_lock_of(path))]
             if len(ended) >= _MERGE_FROM:
                 _merge_journals(ended)
+            for path in ended:
+                _lock_of(path).unlink(missing_ok=True)
         finally:
             held.let_go(guard)
 
@@ -205,10 +207,8 @@ def _merge_journals(ended: list[Path]) -> None:
         temporary.replace(merged)
     finally:
         temporary.unlink(missing_ok=True)
-    for path in ended:
-        _lock_of(path).unlink(missing_ok=True)
-        if path != merged:
-            path.unlink(missing_ok=True)
+    for path in ended[:-1]:
+        path.unlink(missing_ok=True)
 
 
 def file_size(path: str) -> int | None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellmap_tui.challenge.layout import sidecar_path
@@ -19,7 +21,6 @@ from cellmap_tui.storage import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -92,25 +93,32 @@ class Placer:
         target = self._root + key
         try:
             os.replace(path, target)  # noqa: PTH105 - once for every object, without the cost of a Path
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            return
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EXDEV}:
+                raise
+        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+        self._rename_slowly(path, target)
+
+    def _rename_slowly(self, path: str, target: str) -> None:
+        """Rename, by way of a copy where the data root links to another disk."""
+        try:
             os.replace(path, target)  # noqa: PTH105
+            return
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._across_disks(path, target)
-
-    def _across_disks(self, path: str, target: str) -> None:
-        """Rename within another disk that the data root links to."""
-        folder, name = os.path.split(target)
-        sibling = os.path.join(folder, f".{name}.{self._token}.part")  # noqa: PTH118
+        final = Path(target)
+        for leftover in final.parent.glob(f".{glob.escape(final.name)}.*.part"):
+            if held.is_abandoned(self._parent / f"{leftover.name.split('.')[-2]}.lock"):
+                leftover.unlink(missing_ok=True)
+        sibling = final.with_name(f".{final.name}.{self._token}.part")
         try:
             shutil.copyfile(path, sibling)
-            os.replace(sibling, target)  # noqa: PTH105
+            sibling.replace(final)
         finally:
-            for leftover in (path, sibling):
-                with contextlib.suppress(OSError):
-                    os.unlink(leftover)  # noqa: PTH108
+            sibling.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
 
     def _new_name(self) -> str:
         self._next += 1

@@ -23,6 +23,7 @@ _START = 64  # doubles with each round of answers: a server with a low limit is 
 _MOST_AT_START = 128
 _FIRST_RATE = 50.0  # requests a second, from where the rate that a server takes is searched
 _LEAST_RATE = 5.0
+_BINDS_FROM = 0.7
 _SEARCH_FACTOR = 2.0
 _SEARCH_WINDOW_S = 0.3
 _SEARCH_ANSWERS = 5
@@ -158,7 +159,9 @@ class Width:
         self._latencies.append(self._latency_s)
         self._silent = 0 if self._ok else self._silent + 1
         share = self._slow / answers
-        if share > _SHARE_OVER_LIMIT:
+        # One and a half standard deviations more, or a few answers of a small window would look like a limit.
+        expected = _SHARE_OVER_LIMIT * answers
+        if self._slow > expected + 1.5 * math.sqrt(expected):
             self._narrow(pause_s=0.1 * 2**self._silent if share > 0.5 else 0.0)
         elif self.rate is not None:
             self._widen(self._ok / elapsed_s, is_quiet=share <= _SHARE_NOISE)
@@ -174,7 +177,7 @@ class Width:
             # Not a limit but an outage: pauses keep the requests few, and the rate is searched anew after it.
             self.rate, self._ceiling = max(_LEAST_RATE, self.rate / 2), math.inf
         else:
-            self.rate, self._ceiling = max(1.0, recent_rate), self.rate
+            self.rate = self._ceiling = max(1.0, recent_rate)
         self._quiet = self._unbound = 0
         self._narrowed_at = self._clock()
         # Whoever waits for a turn at the old rate would keep the next one waiting.
@@ -184,11 +187,11 @@ class Width:
 
     def _widen(self, used_rate: float, *, is_quiet: bool) -> None:
         assert self.rate is not None
-        self._unbound = self._unbound + 1 if used_rate < 0.5 * self.rate else 0
+        self._unbound = self._unbound + 1 if used_rate < _BINDS_FROM * self.rate else 0
         if self._unbound >= 10:
             self.rate = None
             return
-        if used_rate < 0.7 * self.rate:
+        if self._unbound:
             return
         self._quiet = self._quiet + 1 if is_quiet else 0
         if self._is_searching:
@@ -196,7 +199,7 @@ class Width:
         elif self.rate < 0.9 * self._ceiling:
             self.rate = min(1.25 * self.rate, 0.95 * self._ceiling)
         else:
-            self.rate *= 1 + min(0.5, 0.03 * 2 ** max(0, (self._quiet - 4) // 2))
+            self.rate *= 1 + min(0.5, 0.02 * 2 ** max(0, (self._quiet - 4) // 2))
 
     def _recent_rate(self) -> float:
         seconds = answers = 0.0
@@ -211,9 +214,8 @@ class Width:
         shortest_s = min(self._latencies)
         if not math.isfinite(shortest_s):
             shortest_s = 0.05
-        if self.rate is None:
-            useful, least = _OBJECTS_PER_S * shortest_s, _NARROWEST
-        else:
-            useful, least = 2 * self.rate * max(shortest_s, 0.02), 2
+        useful, least = _OBJECTS_PER_S * shortest_s, _NARROWEST
+        if self.rate is not None:
+            useful, least = min(useful, 2 * self.rate * max(shortest_s, 0.02)), 2
         self.limit = max(1, min(self.widest, max(least, math.ceil(useful))))
         self._wake()

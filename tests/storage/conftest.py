@@ -86,6 +86,10 @@ class World:
             self.bucket(silence_s), wanted, self.dest, ledger=ledger, options=given, report=self.report
         )
 
+    def asked(self):
+        """Return how many requests for objects the server saw."""
+        return sum(bool(request.key) for request in list(self.proxy.log))
+
     def is_same(self):
         """Return whether the data root holds exactly what the bucket holds."""
         from tests.s3 import tree_hash
