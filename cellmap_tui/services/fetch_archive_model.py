@@ -11,7 +11,7 @@ from cellmap_tui.services.fetch_model import AccessMode  # noqa: TC001
 from cellmap_tui.services.settings import BUCKET
 from cellmap_tui.text import count, duration, size
 
-PART_BYTES = 16 << 20
+PART_BYTES = 8 << 20
 """Size of a part where nothing else is asked."""
 
 

@@ -51,7 +51,7 @@ class Watch(Protocol):
 class DownloadOptions:
     """How an archive is fetched."""
 
-    part_bytes: int = 16 << 20
+    part_bytes: int = 8 << 20
     """Size of a part; a download that goes on keeps the size it began with only if this is the same."""
     connections: int = 16
     """Parts in flight at most."""
