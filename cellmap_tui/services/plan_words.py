@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cellmap_tui.services.registry import find_command
 from cellmap_tui.text import count, duration, printable, size, triple, voxel
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def plan_lines(command: str, request: object) -> list[str]:
         return _fetch_lines(request)  # type: ignore[arg-type]
     if command == "demo":
         return _demo_lines(request)  # type: ignore[arg-type]
-    return []
+    return [find_command(command).summary]
 
 
 def _import_lines(request: ImportRequest) -> list[str]:
