@@ -214,7 +214,7 @@ def failures_of(prepared: Prepared, outcome: TransferOutcome | None) -> list[Fet
         return found
     if outcome.ended is not None:
         ended = outcome.ended
-        found.append(FetchFailure(ended.key, ended.kind, ended.message, "", ended.tries))
+        found.append(FetchFailure(ended.key, ended.kind, ended.message, _crop_of(prepared, ended.key), ended.tries))
     known = {failure.key for failure in found}
     for failed in outcome.failed:
         if failed.key not in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cellmap_tui.services.settings import BUCKET
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     )
 
 _MOST_NAMED = 20
-_CLASSES_SHOWN = 6
+_MOST_OF_A_KIND = 5
 
 
 def plan_sentence(plan: FetchPlan) -> str:
@@ -93,17 +94,30 @@ def result_lines(result: FetchResult) -> list[str]:
     if not result.failed:
         return lines
     lines.append(f"{count(result.failed)} objects are missing:")
-    lines += [f"  {failure_words(failure)}" for failure in result.failures[:_MOST_NAMED]]
-    if result.failed > _MOST_NAMED:
-        lines.append(f"  … and {count(result.failed - _MOST_NAMED)} more (all with --json)")
+    shown = _first_of_each_kind(result.failures)
+    lines += [f"  {failure_words(failure)}" for failure in shown]
+    if result.failed > len(shown):
+        lines.append(f"  … and {count(result.failed - len(shown))} more (all with --json)")
     return [*lines, f"to finish: {result.finish_command}"]
+
+
+def _first_of_each_kind(failures: Sequence[FetchFailure]) -> list[FetchFailure]:
+    """Return some failures of each kind: a full disk, or a bucket that refuses, says the same of every object."""
+    seen: Counter[str] = Counter()
+    shown = []
+    for failure in failures:
+        seen[failure.kind] += 1
+        if seen[failure.kind] <= _MOST_OF_A_KIND:
+            shown.append(failure)
+    return shown
 
 
 def failure_words(failure: FetchFailure) -> str:
     """Return one failure in a line: crop, object, what went wrong."""
     tries = f" ({failure.tries} tries)" if failure.tries > 1 else ""
     whose = f"{failure.crop}: " if failure.crop else ""
-    return f"{whose}{failure.key}: {failure.message}{tries}"
+    what = failure.message if failure.key in failure.message else f"{failure.key}: {failure.message}"
+    return f"{whose}{what}{tries}"
 
 
 def finish_command(request: FetchRequest, refs: Sequence[str], failures: Sequence[FetchFailure]) -> str:

@@ -11,13 +11,16 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from cellmap_tui.errors import MissingDataError
+from cellmap_tui.errors import MissingDataError, RequestError
 from cellmap_tui.services.fetch_model import FetchRequest
 from cellmap_tui.services.fetch_words import place_options
-from cellmap_tui.services.verify_check import CropChecker
+from cellmap_tui.services.verify_check import EVERY_LOCAL, CropChecker
 from cellmap_tui.services.verify_model import VerifyRequest, VerifyResult
 
 if TYPE_CHECKING:
+    from cellmap_tui.challenge.crops import Crop
+    from cellmap_tui.services.fetch_crops import Chosen
+    from cellmap_tui.services.fetch_listing import BucketReader
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.services.verify_scan import LedgerReader
     from cellmap_tui.storage.ledger import Ledger
@@ -62,7 +65,7 @@ def verify(request: VerifyRequest, report: Reporter) -> VerifyResult:
     async def work() -> int:
         address = bucket_address(as_fetch(request))
         reader = _recorded(ledger) if request.offline else open_reader(address, report, None, request.num_workers)
-        await checker.check(await chosen.resolved(reader, request.crops), reader)
+        await checker.check(await _chosen(chosen, reader, request), reader)
         return reader.requests
 
     repaired = 0
@@ -89,6 +92,17 @@ def verify(request: VerifyRequest, report: Reporter) -> VerifyResult:
         elapsed_s=round(time.monotonic() - started_s, 3),
         warnings=tuple(checker.warnings),
     )
+
+
+async def _chosen(chosen: Chosen, reader: BucketReader, request: VerifyRequest) -> tuple[Crop, ...]:
+    try:
+        return await chosen.resolved(reader, request.crops)
+    except RequestError:
+        if request.crops != EVERY_LOCAL:
+            raise
+        raise MissingDataError(
+            f"{request.data_root} has no data of any crop to check", "name another folder, or fetch some crops"
+        ) from None
 
 
 def as_fetch(request: VerifyRequest) -> FetchRequest:

@@ -157,6 +157,11 @@ def test_without_a_record_an_offline_check_says_so(world):
         check(world, "1", offline=True)
 
 
+def test_a_folder_without_data_says_so(world):
+    with pytest.raises(MissingDataError, match="no data of any crop"):
+        check(world)
+
+
 def test_offline_and_repair_contradict_each_other(world):
     with pytest.raises(RequestError, match="bucket"):
         request(world, offline=True, repair=True)
