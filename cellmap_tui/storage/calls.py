@@ -144,6 +144,12 @@ class Calls:
             except FaultError as error:
                 raise GaveUpError(error.fault, tries.counted + 1) from None
 
+    def heed(self, checkpoint: Callable[[], None]) -> None:
+        """Let the user have a say; a pause that they want is not held against the server."""
+        began = time.monotonic()
+        checkpoint()
+        self.outage.excuse(time.monotonic() - began)
+
     async def _after(self, fault: Fault, key: str, tries: _Tries, sent: _Sent, confirm_absent: bool) -> None:
         """Wait as the fault demands, or raise if asking again is of no use."""
         if fault.kind is Kind.SLOW_DOWN:

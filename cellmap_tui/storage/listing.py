@@ -108,7 +108,7 @@ class _Listing:
                 found[prefix] = await list_one(prefix)
 
         def tick() -> bool:
-            self._report.checkpoint()
+            self._calls.heed(self._report.checkpoint)
             if self._listed is not None:
                 self._listed(len(found))
             return True

@@ -50,6 +50,10 @@ class Outage:
         self.answers += 1
         self._answered_at = time.monotonic()
 
+    def excuse(self, paused_s: float) -> None:
+        """Leave a pause of our own out of the time that the server was silent."""
+        self._answered_at += paused_s
+
     def check_patience(self, message: str) -> None:
         """Raise once nothing of use was answered for longer than anybody waits.
 
@@ -72,6 +76,8 @@ class Outage:
         """
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._wait_for_answer(reason))
+            # Whoever waited may have been stopped; then nobody hears how it ended, and nobody has to.
+            self._watch.add_done_callback(lambda watch: watch.cancelled() or watch.exception())
         return await asyncio.shield(self._watch)
 
     async def _wait_for_answer(self, reason: str) -> bool:

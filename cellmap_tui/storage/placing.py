@@ -13,6 +13,7 @@ import errno
 import glob
 import os
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class Placer:
         self._token = held.new_token()
         self._folder = self._parent / self._token
         self._lock = self._parent / f"{self._token}.lock"
-        self._next = 0
+        self._names = count(1)
         self._free: list[str] = []
 
     def open(self) -> None:
@@ -121,8 +122,7 @@ class Placer:
             Path(path).unlink(missing_ok=True)
 
     def _new_name(self) -> str:
-        self._next += 1
-        return os.fspath(self._folder / str(self._next))
+        return os.fspath(self._folder / str(next(self._names)))
 
 
 def write_file(path: str, body: Buffer) -> None:

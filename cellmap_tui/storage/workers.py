@@ -93,12 +93,13 @@ class TransferRun:
     def _tick(self) -> bool:
         """Let the watcher know and have a say, and let nothing be lost for longer than this."""
         self._report.progress(self._tally.progress(self._calls))
-        self._report.checkpoint()
+        self._calls.heed(self._report.checkpoint)
         try:
             self._ledger.flush()
         except OSError as error:
             self._end_by_disk("", error)
-        if self._tally.elapsed_s - self._synced_s > _SYNC_EVERY_S:
+        is_syncing = self._sync is not None and not self._sync.done()
+        if not is_syncing and self._tally.elapsed_s - self._synced_s > _SYNC_EVERY_S:
             self._synced_s = self._tally.elapsed_s
             self._sync = asyncio.create_task(self._make_durable())
         return self._tally.ended is None

@@ -221,7 +221,7 @@ def test_an_outage_of_resets_is_an_outage_too(world):
 
 def test_an_outage_of_slow_downs_is_an_outage_too(world):
     world.fill(40)
-    ends_at = time.monotonic() + 2
+    ends_at = time.monotonic() + 1
     world.proxy.decide = lambda request: status(503) if time.monotonic() < ends_at else None
     outcome = world.run(retries=1)
     assert (outcome.fetched, outcome.failed) == (40, ())

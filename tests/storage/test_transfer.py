@@ -12,10 +12,11 @@ import threading
 import pytest
 
 from cellmap_tui.errors import CellmapError, Stopped
-from cellmap_tui.storage import arrival
+from cellmap_tui.storage import arrival, workers
 from cellmap_tui.storage.ledger import Ledger
+from cellmap_tui.storage.placing import Placer
 from cellmap_tui.storage.transfer import Transfer
-from tests.storage.proxy import First, status
+from tests.storage.proxy import Fault, First, status
 
 pytestmark = pytest.mark.usefixtures("s3_server")
 
@@ -110,9 +111,30 @@ def test_large_objects_pass_through_memory_in_pieces(world, monkeypatch):
     assert world.partials() == []
 
 
-def test_a_corrupt_large_object_leaves_nothing_behind(world, monkeypatch):
-    from tests.storage.proxy import Fault
+def test_a_slow_disk_is_written_by_threads(world, monkeypatch):
+    monkeypatch.setattr(arrival, "_SLOW_DISK_S", -1.0)
+    writers, place = set(), Placer.place
 
+    def noted(self, key, body):
+        writers.add(threading.current_thread().name)
+        place(self, key, body)
+
+    monkeypatch.setattr(Placer, "place", noted)
+    world.fill(60)
+    assert world.run().fetched == 60
+    assert threading.current_thread().name not in writers
+    assert world.is_same()
+
+
+def test_what_was_written_long_ago_is_marked_as_on_the_disk(world, monkeypatch):
+    monkeypatch.setattr(workers, "_SYNC_EVERY_S", 0.0)
+    world.fill(10)
+    assert world.run().is_complete
+    (journal,) = (world.dest / ".cellmap-tui" / "ledger").glob("*.journal")
+    assert journal.read_text().splitlines()[-1].startswith("d\t")
+
+
+def test_a_corrupt_large_object_leaves_nothing_behind(world, monkeypatch):
     monkeypatch.setattr(arrival, "STREAM_FROM_BYTES", 100_000)
     world.fill(1, size=(2_500_000, 3_000_000))
     world.proxy.decide = First(Fault("corrupt"), times=99)
@@ -145,6 +167,36 @@ def test_a_stop_keeps_what_is_done_and_the_next_run_goes_on(world):
     world.proxy.log.clear()
     assert world.run().is_complete
     assert not set(done) & set(world.proxy.gets())
+    assert world.is_same()
+
+
+def test_a_pause_is_not_held_against_the_server(world):
+    world.fill(20)
+    pauses = iter([1.2])
+    world.report.on_checkpoint = lambda: threading.Event().wait(next(pauses, 0))
+    world.proxy.decide = First(status(503, "SlowDown"))
+    assert world.run(patience_s=1).is_complete
+
+
+def test_a_stop_during_an_outage_is_heeded(world):
+    world.fill(5)
+    transfers = world.listed()
+    world.proxy.go_down()
+
+    def stop():
+        if world.report.waits:
+            raise Stopped("stopped")
+
+    world.report.on_checkpoint = stop
+    with pytest.raises(Stopped):
+        world.run(transfers)
+    assert world.partials() == []
+
+
+def test_an_empty_object_is_an_object(world):
+    world.put({"ds/empty": b""})
+    assert world.run().fetched == 1
+    assert world.run().skipped == 1
     assert world.is_same()
 
 
