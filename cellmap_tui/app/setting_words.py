@@ -27,7 +27,7 @@ class SettingRow:
 HELP = {
     "data_root": "Folder of the challenge data: <dataset>/<dataset>.zarr/… below it.",
     "runs_root": "Folder of the runs, a folder each.",
-    "endpoint_url": "S3 endpoint; empty for the public one.",
+    "endpoint_url": "S3 endpoint, or file:///folder with a copy; empty for the public one.",
     "bucket": "Name of the bucket, without s3://.",
     "theme": "Colours; shown while you choose.",
     "images": "How slices are drawn: half (every terminal), kitty or sixel (with the images extra).",

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.text import triple, voxel
+from cellmap_tui.text import count, size, triple, voxel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cellmap_tui.services.demo_root import DemoRoot
+    from cellmap_tui.services.fetch_model import FetchRequest
     from cellmap_tui.services.report import Reporter
 
     Step = Callable[[DemoRoot, Reporter], "StepOutcome"]
@@ -23,6 +24,7 @@ FILTER = "mito voxel<=8 local split:train"
 """Filter that the journey shows."""
 INSPECTED_CROP = "9002"
 RESIN_CROP = "9006"
+FETCHED_CROPS = "9002,9101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,54 @@ def draw_slices(paths: DemoRoot, report: Reporter) -> StepOutcome:
     return StepOutcome("visualize", f"{len(looks)} slices in {paths.slices}")
 
 
+def fetch_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Fetch a training and a test crop from the demo's bucket, read in place, into a folder of their own."""
+    from cellmap_tui.services.fetch import fetch
+
+    result = fetch(_fetch_request(paths), report)
+    return StepOutcome(
+        "fetch-data",
+        f"{len(result.crops)} crops, {count(result.fetched.objects)} objects, {size(result.fetched.bytes)} fetched, "
+        f"{count(result.kept.objects)} were in {paths.fetched}; {count(result.failed)} missing",
+    )
+
+
+def verify_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Compare what was fetched with the bucket."""
+    from cellmap_tui.services.verify import VerifyRequest, verify
+
+    asked = _fetch_request(paths)
+    result = verify(
+        VerifyRequest(
+            data_root=asked.data_root,
+            endpoint_url=asked.endpoint_url,
+            bucket=asked.bucket,
+            manifest=asked.manifest,
+            train_manifest=asked.train_manifest,
+            test_manifest=asked.test_manifest,
+        ),
+        report,
+    )
+    wrong = f"{count(result.missing)} missing, {count(result.corrupt)} corrupt"
+    return StepOutcome("verify", f"{len(result.crops)} crops: {count(result.present)} objects right, {wrong}")
+
+
+def _fetch_request(paths: DemoRoot) -> FetchRequest:
+    from cellmap_tui.services.fetch_model import FetchRequest
+    from cellmap_tui.services.settings import BUCKET
+
+    return FetchRequest(
+        data_root=paths.fetched,
+        crops=FETCHED_CROPS,
+        raw_padding=16,
+        endpoint_url=paths.bucket_root.as_uri(),
+        bucket=BUCKET,
+        manifest=str(paths.manifest),
+        train_manifest=str(paths.train_manifest),
+        test_manifest=str(paths.test_manifest),
+    )
+
+
 def check_submission(paths: DemoRoot, report: Reporter) -> StepOutcome:
     """Write the plainest submission there is, and look whether the challenge would take it."""
     from cellmap_tui.challenge.catalog import load_catalog
@@ -120,7 +170,15 @@ def score_submission(paths: DemoRoot, report: Reporter) -> StepOutcome:
     )
 
 
-STEPS: tuple[Step, ...] = (list_crops, inspect_crops, draw_slices, check_submission, score_submission)
+STEPS: tuple[Step, ...] = (
+    list_crops,
+    inspect_crops,
+    draw_slices,
+    fetch_crops,
+    verify_crops,
+    check_submission,
+    score_submission,
+)
 """What this version can do, in the order of the journey."""
 
 NOT_AVAILABLE = (

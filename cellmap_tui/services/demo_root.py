@@ -70,6 +70,11 @@ class DemoRoot:
         return self.root / "slices"
 
     @property
+    def fetched(self) -> Path:
+        """Data root that the journey fetches into."""
+        return self.root / "fetched"
+
+    @property
     def submission(self) -> Path:
         """The submission that the journey writes."""
         return self.root / "baseline" / "submission.zarr"
@@ -105,7 +110,8 @@ class DemoRoot:
 
     def owned(self) -> tuple[Path, ...]:
         """Return everything that a demo writes, the marker last."""
-        folders = (self.bucket_root, self.data_root, self.root / "truth", self.slices, self.partial)
+        made = (self.bucket_root, self.data_root, self.root / "truth", self.partial)
+        folders = (*made, self.slices, self.fetched, self.submission.parent)
         return (*folders, *self.files())
 
 

@@ -36,7 +36,7 @@ class Settings:
     state_dir: Path
     """Folder of what the tool remembers by itself, such as a refreshed catalog."""
     endpoint_url: str = ""
-    """S3 endpoint; empty: the public one, or what the AWS variables say."""
+    """S3 endpoint, or ``file:///folder`` with a copy of its buckets; empty: the public one, or the AWS variables'."""
     bucket: str = BUCKET
     """Name of the bucket."""
     theme: str = "cellmap-dark"
@@ -219,8 +219,10 @@ def _checked(name: str, value: object, origin: str) -> object:
         return Path(text).expanduser().absolute()
     if name == "images" and text not in IMAGE_MODES:
         raise RequestError(f"setting images ({origin}) is {text!r}", f"use one of {', '.join(IMAGE_MODES)}")
-    if name == "endpoint_url" and text and not re.match(r"https?://[^/\s]+", text):
-        raise RequestError(f"setting endpoint_url ({origin}) is {text!r}", "give an http:// or https:// address")
+    if name == "endpoint_url" and text and not re.match(r"https?://[^/\s]+|file:///", text):
+        raise RequestError(
+            f"setting endpoint_url ({origin}) is {text!r}", "give an http:// or https:// address, or file:///folder"
+        )
     if name == "bucket" and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
         raise RequestError(f"setting bucket ({origin}) is {text!r}", "give a bucket name without s3://")
     return text

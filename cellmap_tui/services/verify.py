@@ -82,7 +82,7 @@ def verify(request: VerifyRequest, report: Reporter) -> VerifyResult:
         data_root=request.data_root,
         against="ledger" if request.offline else "bucket",
         crops=tuple(checker.crops),
-        present=sum(crop.total("present") for crop in checker.crops),
+        present=checker.present,
         missing=checker.missing,
         corrupt=checker.corrupt,
         repaired=repaired,

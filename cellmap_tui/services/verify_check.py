@@ -56,6 +56,7 @@ class CropChecker:
         self.warnings: list[str] = []
         self.wrong: list[RemoteObject] = []
         self.groups: dict[str, None] = {}
+        self.present = 0
         self.missing = 0
         self.corrupt = 0
 
@@ -139,6 +140,7 @@ class CropChecker:
         fresh = [remote for remote in listed if remote.key not in self._findings]
         found = {c.remote.key: c for c in check_objects(self._ledger, fresh, quick=self._request.quick)}
         for checked in found.values():
+            self.present += checked.finding == "present"
             self._learn(checked)
         self._findings.update((key, checked) for key, checked in found.items() if "/groundtruth/crop" not in key)
         return [found.get(remote.key) or self._findings[remote.key] for remote in listed]

@@ -30,7 +30,7 @@ class BucketAddress:
     """Where a bucket is."""
 
     endpoint_url: str = ""
-    """The server, as ``https://host:port``; empty for AWS."""
+    """The server, as ``https://host:port``; empty for AWS; ``file:///folder`` for a copy of its buckets on disk."""
     bucket: str = "janelia-cosem-datasets"
     """Name of the bucket."""
     region: str = "us-east-1"
@@ -114,7 +114,13 @@ def open_bucket(
     ------
     RequestError
         If the address cannot be one.
+    MissingDataError
+        If it is a folder on disk that does not exist.
     """
+    if address.endpoint_url.startswith("file://"):
+        from cellmap_tui.storage.folder_bucket import open_folder
+
+        return open_folder(address)
     from datetime import timedelta
 
     from obstore.store import S3Store

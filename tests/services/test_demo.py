@@ -55,9 +55,9 @@ def wish(root: Path, **changes: object) -> DemoRequest:
 
 
 def tree_hash(root: Path) -> str:
-    """Return a hash over the names and bytes of everything below a folder."""
+    """Return a hash over the names and bytes of everything below a folder but the record of the fetch."""
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
+    for path in sorted(path for path in root.rglob("*") if "fetched/.cellmap-tui" not in str(path)):
         digest.update(f"{path.relative_to(root)}\0{path.is_dir()}\0".encode())
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()
@@ -299,7 +299,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, Liste
 
 def test_the_journey_makes_each_step_that_exists_and_lists_the_rest(journey: tuple[DemoResult, Listener]) -> None:
     result, listener = journey
-    steps = ["make data", "crops", "inspect", "visualize", "validate-submission", "evaluate"]
+    steps = ["make data", "crops", "inspect", "visualize", "fetch-data", "verify", "validate-submission", "evaluate"]
     assert [step.name for step in result.steps] == steps
     assert result.overall_score is not None
     assert 0 < result.overall_score < 0.5
@@ -316,6 +316,17 @@ def test_the_journey_finds_crops_by_filter_and_reads_their_facts(journey: tuple[
     assert "9005" not in outcome["crops"], "32 nm labels do not meet voxel<=8"
     assert "mito: object ids" in outcome["inspect"]
     assert "crop 9006: resin/empty" in outcome["inspect"]
+
+
+def test_the_journey_fetches_the_buckets_bytes(journey: tuple[DemoResult, Listener]) -> None:
+    outcome = {step.name: step.outcome for step in journey[0].steps}
+    assert "2 crops" in outcome["fetch-data"]
+    assert "0 missing" in outcome["fetch-data"]
+    assert "0 missing, 0 corrupt" in outcome["verify"]
+    fetched, bucket = journey[0].data_root.parent / "fetched", journey[0].bucket_root / "janelia-cosem-datasets"
+    files = [path for path in fetched.rglob("*") if path.is_file() and ".cellmap-tui" not in path.parts]
+    assert len(files) > 50
+    assert all(path.read_bytes() == (bucket / path.relative_to(fetched)).read_bytes() for path in files)
 
 
 def test_the_journey_draws_slices_with_structure(journey: tuple[DemoResult, Listener]) -> None:
