@@ -35,6 +35,9 @@ FEW_POINTS = 256
 SAMPLE_STEP = 16
 """One in so many voxels is asked first."""
 
+MOST_SAMPLES = 4096
+"""But never more than so many."""
+
 BLOCK_VOXELS = 4
 """Edge of the blocks of which one voxel is asked for all."""
 
@@ -104,7 +107,8 @@ class _Points:
 def _farthest(points: _Points, tree: cKDTree, size: NDArray[np.float64], known: float) -> float:
     left = points.flat
     if len(left) > FEW_POINTS:
-        known = max(known, _largest(points.coordinates(left[::SAMPLE_STEP]), tree, size))
+        step = max(SAMPLE_STEP, len(left) // MOST_SAMPLES)
+        known = max(known, _largest(points.coordinates(left[::step]), tree, size))
         left = np.flatnonzero(points.outside & ~_dilated(points.other, size, known))
     index = points.coordinates(left)
     if len(index) > FEW_POINTS * BLOCK_VOXELS:

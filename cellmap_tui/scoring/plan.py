@@ -17,9 +17,8 @@ from cellmap_tui.scoring.profiles import scoring_of
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.challenge.grid import Grid
     from cellmap_tui.scoring.profiles import Profile
     from cellmap_tui.scoring.submission import PredictionVolume, Submission, VolumeRef
@@ -47,11 +46,6 @@ class Pairs:
     """Rows of the manifest."""
     warnings: tuple[str, ...]
     """What the user should know."""
-
-
-def manifest_grids(crops: Iterable[Crop]) -> dict[CropLabel, Grid]:
-    """Return where every class of crops lies."""
-    return {(crop.name, label): crop.grid_of(label) for crop in crops for label in crop.classes}
 
 
 def plan_pairs(

@@ -18,7 +18,6 @@ from cellmap_tui.scoring.limits import Limits
 from cellmap_tui.text import printable, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 MAX_MEMBERS = 20_000_000
@@ -225,22 +224,15 @@ def open_store(path: Path, *, is_guarded: bool = False) -> Store:
         raise DataError(printable(f"{path}: {error.strerror}")) from None
     if not zipfile.is_zipfile(path):
         raise DataError(printable(f"{path} is neither a folder nor a zip"), "give the zip or the folder of crops")
-    return _opened_zip(path, facts.st_mtime_ns, facts.st_size)
+    return _opened_zip(path, facts.st_mtime_ns, facts.st_size, os.getpid())
 
 
 @lru_cache(maxsize=4)
-def _opened_zip(path: Path, mtime_ns: int, size_bytes: int) -> ZipStore:
+def _opened_zip(path: Path, mtime_ns: int, size_bytes: int, process_id: int) -> ZipStore:
+    # By process: after a fork, both would move the same file position.
     return ZipStore(path)
 
 
 def join(*parts: str) -> str:
     """Return a key from its parts, empty ones left out."""
     return "/".join(part for part in parts if part)
-
-
-def walk_folders(store: Store, depth: int) -> Iterable[str]:
-    """Yield the keys of folders down to a depth, outer ones first."""
-    level = [""]
-    for _ in range(depth):
-        level = [join(key, name) for key in level for name in store.folders(key)]
-        yield from level

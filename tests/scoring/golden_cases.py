@@ -9,7 +9,7 @@ from pathlib import Path
 from cellmap_tui.challenge.manifests import ManifestFile, parse_volumes
 from cellmap_tui.scoring.aggregate import Scores, aggregate
 from cellmap_tui.scoring.pairs import score_pair
-from cellmap_tui.scoring.plan import Pairs, manifest_grids, plan_pairs
+from cellmap_tui.scoring.plan import Pairs, plan_pairs
 from cellmap_tui.scoring.profiles import DEFAULT_PROFILE, Profile
 from cellmap_tui.scoring.submission import open_submission
 from tests.scoring.golden import gen_cases
@@ -35,9 +35,10 @@ class Case:
     def plan(self, profile: Profile = DEFAULT_PROFILE) -> Pairs:
         manifest = self.folder / "test_crop_manifest.csv"
         crops = parse_volumes(ManifestFile(manifest.name, manifest.read_bytes()), "test")
+        grids = {(crop.name, label): crop.grid_of(label) for crop in crops for label in crop.classes}
         submission = open_submission(self.folder / self.facts["submission"])
         truth = open_submission(self.folder / "ground_truth.zarr", is_guarded=False)
-        return plan_pairs(submission, truth, manifest_grids(crops), profile)
+        return plan_pairs(submission, truth, grids, profile)
 
     def scores(self, profile: Profile = DEFAULT_PROFILE) -> Scores:
         plan = self.plan(profile)
