@@ -6,6 +6,7 @@ their like; a command that starts from nothing sends a request.
 
 from __future__ import annotations
 
+from cellmap_tui.services.annotation_lists import AnnotationRow, AnnotationsResult, list_annotations
 from cellmap_tui.services.catalog import CatalogSource, open_catalog
 from cellmap_tui.services.class_facts import (
     ClassCounts,
@@ -19,14 +20,7 @@ from cellmap_tui.services.class_facts import (
     resolve,
 )
 from cellmap_tui.services.crop_facts import ClassInCrop, CropDetail, crop_detail
-from cellmap_tui.services.crop_lists import (
-    AnnotationRow,
-    AnnotationsResult,
-    BrowseRequest,
-    CropsResult,
-    list_annotations,
-    list_crops,
-)
+from cellmap_tui.services.crop_lists import BrowseRequest, CropsResult, list_crops
 from cellmap_tui.services.crop_rows import CropRow, crop_rows
 from cellmap_tui.services.dataset_facts import CropBox, DatasetSummary, dataset_summary
 from cellmap_tui.services.presence import Presence

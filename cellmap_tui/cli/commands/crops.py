@@ -69,7 +69,8 @@ def _crops(args: argparse.Namespace, context: Context) -> int:
 
 
 def _annotations(args: argparse.Namespace, context: Context) -> int:
-    from cellmap_tui.services.crop_lists import BrowseRequest, list_annotations
+    from cellmap_tui.services.annotation_lists import list_annotations
+    from cellmap_tui.services.crop_lists import BrowseRequest
 
     result = list_annotations(BrowseRequest(" ".join(args.query), catalog_source(args, context)))
     _tell(result.notes, context)
