@@ -75,10 +75,10 @@ def from_mapping(values: Mapping[str, object], model: type[T], *, source: str) -
 def _encode_path(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
-    raise NotImplementedError(f"{type(value).__name__} has no JSON form")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _decode_path(kind: type, value: object) -> object:
     if issubclass(kind, Path) and isinstance(value, str | Path):
         return Path(value)
-    raise NotImplementedError(f"{kind.__name__} has no JSON form")
+    raise TypeError(f"{kind.__name__} has no JSON form")
