@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from cellmap_tui.services.browse import AnnotationRow, ClassRow, CropDetail, CropRow, Resolution
     from cellmap_tui.services.catalog import CatalogSource
     from cellmap_tui.services.catalog_refresh import RefreshRequest, RefreshResult
+    from cellmap_tui.services.counts_model import CountsRequest, CountsResult
     from cellmap_tui.services.demo import DemoRequest, DemoResult
     from cellmap_tui.services.doctor import DoctorReport
     from cellmap_tui.services.evaluate_model import EvaluateRequest, EvaluateResult
+    from cellmap_tui.services.export_model import ExportRequest, ExportResult
     from cellmap_tui.services.fetch_archive import FetchArchiveRequest, FetchArchiveResult
     from cellmap_tui.services.fetch_model import FetchRequest, FetchResult
     from cellmap_tui.services.import_data import ImportRequest, ImportResult
+    from cellmap_tui.services.map_labels_model import MapLabelsRequest, MapLabelsResult
+    from cellmap_tui.services.pack_model import PackRequest, PackResult
+    from cellmap_tui.services.propose_model import ProposeRequest, ProposeResult
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.services.settings import Settings
     from cellmap_tui.services.slices import SliceImage
     from cellmap_tui.services.speedtest import SpeedtestRequest, SpeedtestResult
+    from cellmap_tui.services.split_model import SplitRequest, SplitResult
     from cellmap_tui.services.validate_model import ValidateRequest, ValidateResult
     from cellmap_tui.services.verify_model import VerifyRequest, VerifyResult
 
@@ -169,6 +175,48 @@ def validate_submission(
 ) -> ValidateResult:
     """Say what the official scorer would not see in a submission, and the fix; options as `ValidateRequest`."""
     result: ValidateResult = _run("validate-submission", request, report, options)
+    return result
+
+
+def map_labels(
+    request: MapLabelsRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> MapLabelsResult:
+    """Turn ground-truth ids or class arrays into targets; options as `MapLabelsRequest`."""
+    result: MapLabelsResult = _run("map-labels", request, report, options)
+    return result
+
+
+def export(request: ExportRequest | None = None, *, report: Reporter | None = None, **options: Any) -> ExportResult:
+    """Write labelled regions in the formats of other tools; options as `ExportRequest`."""
+    result: ExportResult = _run("export", request, report, options)
+    return result
+
+
+def pack_results(request: PackRequest | None = None, *, report: Reporter | None = None, **options: Any) -> PackResult:
+    """Build the zip to upload; options as `PackRequest`."""
+    result: PackResult = _run("pack-results", request, report, options)
+    return result
+
+
+def make_datasplit(
+    request: SplitRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> SplitResult:
+    """Divide the crops into training and validation; options as `SplitRequest`."""
+    result: SplitResult = _run("make-datasplit", request, report, options)
+    return result
+
+
+def get_counts(
+    request: CountsRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> CountsResult:
+    """Count crops, voxels and objects of each class; options as `CountsRequest`."""
+    result: CountsResult = _run("get-counts", request, report, options)
+    return result
+
+
+def plan(request: ProposeRequest | None = None, *, report: Reporter | None = None, **options: Any) -> ProposeResult:
+    """Propose class groups, scales, patches and networks; options as `ProposeRequest`."""
+    result: ProposeResult = _run("plan", request, report, options)
     return result
 
 

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from cellmap_tui.cli.context import Context
 
-TRIPLES = {"--voxel-size": 3, "--translation": 3, "--box": 6}
+TRIPLES = {
+    "--voxel-size": 3,
+    "--translation": 3,
+    "--box": 6,
+    "--scale": 3,
+    "-s": 3,
+    "--patch": 3,
+    "--margin": 3,
+    "--margin-nm": 3,
+    "--position": 3,
+}
 """Flags that take several numbers; each command reads them with `arguments.triple` or its like."""
 
 EPILOG = """\

@@ -28,6 +28,14 @@ WORKING_COMMANDS = frozenset(
         "batch-eval",
         "validate-submission",
         "speedtest",
+        "map-labels",
+        "export",
+        "pack-results",
+        "make-datasplit",
+        "get-counts",
+        "plan",
+        "patches",
+        "run",
     }
 )
 """Commands that answer ``--json`` with a stream of events, whose last line is a result or an error."""

@@ -99,6 +99,54 @@ COMMANDS: dict[str, Command] = _table(
         run="cellmap_tui.services.speedtest:speedtest",
         summary="Measure the throughput of the bucket.",
     ),
+    Command(
+        name="map-labels",
+        request="cellmap_tui.services.map_labels_model:MapLabelsRequest",
+        run="cellmap_tui.services.map_labels:map_labels",
+        summary="Turn ground-truth ids or class arrays into targets.",
+    ),
+    Command(
+        name="export",
+        request="cellmap_tui.services.export_model:ExportRequest",
+        run="cellmap_tui.services.export:export",
+        summary="Write labelled regions in the formats of other tools.",
+    ),
+    Command(
+        name="pack-results",
+        request="cellmap_tui.services.pack_model:PackRequest",
+        run="cellmap_tui.services.pack:pack_results",
+        summary="Build the zip to upload from predictions, aligned and checked.",
+    ),
+    Command(
+        name="make-datasplit",
+        request="cellmap_tui.services.split_model:SplitRequest",
+        run="cellmap_tui.services.split:make_datasplit",
+        summary="Divide the crops into training and validation.",
+    ),
+    Command(
+        name="get-counts",
+        request="cellmap_tui.services.counts_model:CountsRequest",
+        run="cellmap_tui.services.counts:get_counts",
+        summary="Count crops, voxels and objects of each class.",
+    ),
+    Command(
+        name="plan",
+        request="cellmap_tui.services.propose_model:ProposeRequest",
+        run="cellmap_tui.services.propose:propose",
+        summary="Propose class groups, scales, patches and networks, a configuration each.",
+    ),
+    Command(
+        name="patches",
+        request="cellmap_tui.services.patches_model:PatchesRequest",
+        run="cellmap_tui.services.patches:make_patches",
+        summary="Build the bank of crops and show what a network would be fed.",
+    ),
+    Command(
+        name="run",
+        request="cellmap_tui.services.journey_model:JourneyRequest",
+        run="cellmap_tui.services.journey:run_journey",
+        summary="Carry out a plan file, step by step, resumable.",
+    ),
 )
 """Every command that can run as a job."""
 
