@@ -11,12 +11,12 @@ import gzip
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-
 from cellmap_tui.errors import RequestError
 from cellmap_tui.volumes.export_volume import Container, ExportVolume, Read, little_endian, slabs
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cellmap_tui.challenge.grid import Grid
 
 _CODES = {

@@ -50,7 +50,7 @@ class NpzFile(Container):
         """Return a fixed time: the same voxels give the same bytes."""
         entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
         entry.compress_type = zipfile.ZIP_DEFLATED if self.compress else zipfile.ZIP_STORED
-        entry._compresslevel = _LEVEL  # type: ignore[attr-defined]  # noqa: SLF001 - public only from 3.13 on
+        entry._compresslevel = _LEVEL  # type: ignore[attr-defined] # public only from 3.13 on
         entry.external_attr = 0o644 << 16
         return entry
 

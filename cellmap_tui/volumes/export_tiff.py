@@ -27,7 +27,8 @@ class TiffFile(Container):
 
         if self.is_ome or not fits_imagej(volume):
             style: dict[str, Any] = {"ome": True, "bigtiff": volume.size_bytes > _IMAGEJ_MOST_BYTES}
-            metadata, more = _ome_metadata(volume), {}
+            metadata = _ome_metadata(volume)
+            more: dict[str, Any] = {}
         else:
             style, metadata = {"imagej": True}, _imagej_metadata(volume)
             _, y, x = volume.grid.voxel_size_nm

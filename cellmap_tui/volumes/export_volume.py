@@ -143,7 +143,7 @@ class Container(ABC):
     def _write(self, volume: ExportVolume, read: Read) -> None:
         """Write a volume below `building`."""
 
-    def _close(self) -> None:
+    def _close(self) -> None:  # noqa: B027 - most formats keep nothing open
         """Close what is open; may be called again."""
 
 
