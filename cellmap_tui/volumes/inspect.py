@@ -135,7 +135,7 @@ def describe_array(
         If it is broken, or holds fractions or too many values to be labels.
     """
     volume = open_volume(path)
-    level = _affordable(volume, max_voxels)
+    level = affordable_level(volume, max_voxels)
     if level.dtype.kind == "f":
         raise DataError(f"{level.path}: holds {level.dtype} values, not labels")
     annotation = read_annotation(volume)
@@ -168,7 +168,7 @@ def _go_on() -> None:
     """Nobody wants to stop."""
 
 
-def _affordable(volume: Multiscale, max_voxels: int) -> Level:
+def affordable_level(volume: Multiscale, max_voxels: int = SCAN_VOXELS) -> Level:
     """Return the finest level with few enough voxels on disk; the coarsest if none has."""
     for level in volume.levels:
         present = 0
@@ -196,7 +196,7 @@ def _counted(level: Level, checkpoint: Callable[[], None]) -> tuple[Counter[int]
         checkpoint()
         box = chunk_box(number, level.chunks).clipped(level.shape)
         on_disk += box.voxels
-        found = _values(read_inside(level, array, box))
+        found = value_counts(read_inside(level, array, box))
         if found:
             counts.update(found)
             corners.append(box)
@@ -209,7 +209,8 @@ def _counted(level: Level, checkpoint: Callable[[], None]) -> tuple[Counter[int]
     return counts, _around(corners)
 
 
-def _values(block: np.ndarray[Any, np.dtype[Any]]) -> dict[int, int]:
+def value_counts(block: np.ndarray[Any, np.dtype[Any]]) -> dict[int, int]:
+    """Return how often each value other than 0 occurs in a block of whole numbers."""
     top = int(block.max())
     if block.dtype.kind in "ub" and top == 0:
         return {}
@@ -256,7 +257,7 @@ def _objects(
     for coarser in volume.levels[volume.levels.index(level) :]:
         part = covering_range(coarser.grid, inside.lower_nm, inside.upper_nm)
         if part.voxels <= COMPONENT_VOXELS:
-            sizes = _component_sizes(coarser, part, unknown_value)
+            sizes = component_sizes(coarser, part, unknown_value)
             return _Objects(len(sizes), _median(sizes, coarser, volume), coarser.name)
     return _Objects(None, None, level.name)
 
@@ -269,7 +270,8 @@ def _median(sizes: list[int], level: Level, volume: Multiscale) -> int | None:
     return round(float(np.median(sizes)) * ratio)
 
 
-def _component_sizes(level: Level, box: Box, unknown_value: int | None) -> list[int]:
+def component_sizes(level: Level, box: Box, unknown_value: int | None) -> list[int]:
+    """Return the sizes, in voxels of the level, of the connected parts of a mask inside a box."""
     # scipy costs 0.2 s at the first use
     from scipy import ndimage
 
