@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from cellmap_tui.challenge.grid import Shape3, Vec3
+from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001 - the cache reads models by their annotations
 
 ContentKind = Literal["empty", "binary", "instance"]
 """Nothing but background, a mask of 0 and 1, or a number for each object."""
