@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.fetch_archive import FetchArchiveRequest, FetchArchiveResult
     from cellmap_tui.services.fetch_model import FetchRequest, FetchResult
     from cellmap_tui.services.import_data import ImportRequest, ImportResult
+    from cellmap_tui.services.journey_model import JourneyRequest, JourneyResult
     from cellmap_tui.services.map_labels_model import MapLabelsRequest, MapLabelsResult
     from cellmap_tui.services.pack_model import PackRequest, PackResult
     from cellmap_tui.services.propose_model import ProposeRequest, ProposeResult
@@ -217,6 +218,17 @@ def get_counts(
 def plan(request: ProposeRequest | None = None, *, report: Reporter | None = None, **options: Any) -> ProposeResult:
     """Propose class groups, scales, patches and networks; options as `ProposeRequest`."""
     result: ProposeResult = _run("plan", request, report, options)
+    return result
+
+
+def run_plan(plan: JourneyRequest | str | Path, *, report: Reporter | None = None, **options: Any) -> JourneyResult:
+    """Carry out a plan file, step by step, resumable; options as `JourneyRequest`, such as ``until="evaluate"``."""
+    from cellmap_tui.services.journey_model import JourneyRequest
+
+    if isinstance(plan, JourneyRequest):
+        result: JourneyResult = _run("run", plan, report, options)
+    else:
+        result = _run("run", None, report, {"plan": plan, **options})
     return result
 
 
