@@ -221,7 +221,7 @@ def plan(request: ProposeRequest | None = None, *, report: Reporter | None = Non
     return result
 
 
-def run_plan(plan: JourneyRequest | str | Path, *, report: Reporter | None = None, **options: Any) -> JourneyResult:
+def run(plan: JourneyRequest | str | Path, *, report: Reporter | None = None, **options: Any) -> JourneyResult:
     """Carry out a plan file, step by step, resumable; options as `JourneyRequest`, such as ``until="evaluate"``."""
     from cellmap_tui.services.journey_model import JourneyRequest
 

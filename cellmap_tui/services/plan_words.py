@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.evaluate_model import EvaluateRequest
     from cellmap_tui.services.fetch_model import FetchRequest
     from cellmap_tui.services.import_data import ImportRequest
+    from cellmap_tui.services.journey_model import JourneyRequest
 
 
 _MOST_WRONG = 5
@@ -33,7 +34,16 @@ def plan_lines(command: str, request: object) -> list[str]:
         return _fetch_lines(request)  # type: ignore[arg-type]
     if command == "demo":
         return _demo_lines(request)  # type: ignore[arg-type]
+    if command == "run":
+        return _journey_lines(request)  # type: ignore[arg-type]
     return [find_command(command).summary]
+
+
+def _journey_lines(request: JourneyRequest) -> list[str]:
+    from cellmap_tui.services.journey import plan_journey
+
+    signs = {"skipped": "=", "waiting": "·"}
+    return [f"{signs.get(step.state, '·')} {step.name}: {step.words}" for step in plan_journey(request)]
 
 
 def _import_lines(request: ImportRequest) -> list[str]:
