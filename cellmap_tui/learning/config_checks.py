@@ -196,6 +196,13 @@ def _value_problems(config: TrainConfig) -> Iterator[Problem]:
         yield Problem("device", f"device is {config.device!r}", "use auto, cpu, mps, cuda or cuda:0")
     if config.loss == "custom" and config.criterion is None:
         yield Problem("loss", "loss is custom, and no criterion is given", "name one, or use dice_bce")
+    if config.low_is_best != (config.best_metric == "loss"):
+        better = "lower" if config.low_is_best else "higher"
+        yield Problem(
+            "low_is_best",
+            f"low_is_best says that a {better} {config.best_metric} is better",
+            "leave low_is_best out: it follows best_metric",
+        )
     if config.devices > 1 and config.device in ("cpu", "mps"):
         yield Problem(
             "devices", f"devices is {config.devices} on {config.device}", "several devices are GPUs: device = auto"

@@ -255,7 +255,7 @@ class TrainConfig:
         new=True,
     )
     low_is_best: bool = _key(
-        "validation", switch(), False, "whether a lower value is better, for best", official=True
+        "validation", switch(), False, "whether a lower value is better, for best; follows best_metric"
     )
     smoothing_window: int = _key("validation", whole(1), 1, "validations that are averaged to find the best")
     validation_time_limit: float | None = _key(

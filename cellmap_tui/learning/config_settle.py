@@ -100,8 +100,10 @@ def _follow(read: dict[str, Any], given: dict[str, Given]) -> None:
         read["workers"] = read["dataloader_kwargs"]["num_workers"]
     if "warmup_epochs" not in given:
         read["warmup_epochs"] = min(read["warmup_epochs"], read["epochs"] // 10)
-    if "low_is_best" not in given and "best_metric" in given:
+    if "low_is_best" not in given:
         read["low_is_best"] = read["best_metric"] == "loss"
+    elif "best_metric" not in given and read["low_is_best"]:
+        read["best_metric"] = "loss"  # the only measure of the official toolbox, and the only one that falls
 
 
 def _choose_network(read: dict[str, Any], given: dict[str, Given]) -> None:
