@@ -1,4 +1,4 @@
-"""From a pair of crop and class to its slices: truth filled, prediction outlined, where the crop is on this disk."""
+"""From a pair of crop and class to its slices: truth filled, prediction outlined, where the EM is on this disk."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.app.widgets.slice_state import Drawing, LegendEntry, Look, SliceSpec
+from cellmap_tui.app.widgets.slice_state import Look
+from cellmap_tui.challenge.layout import local_classes
 from cellmap_tui.errors import CellmapError, MissingDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
     from cellmap_tui.app.browsing import Browsed, CropItem
     from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.challenge.grid import Grid, Shape3, Vec3
+    from cellmap_tui.services.planes import Predicted
     from cellmap_tui.services.predicted_planes import PredictedPlanes
     from cellmap_tui.services.settings import Settings
-
-OUTLINE = (255, 235, 60)
-"""Colour of predictions: brighter than every class, on dark and on light EM."""
 
 
 def crops_of(settings: Settings, asked: dict[str, Any]) -> Browsed:
@@ -40,77 +36,6 @@ def crops_of(settings: Settings, asked: dict[str, Any]) -> Browsed:
     return browse(replace(settings, data_root=Path(data_root)) if data_root else settings)
 
 
-class PairSlices:
-    """The slices of a crop with one class as it should be and, as a bright outline, as it was predicted.
-
-    Parameters
-    ----------
-    source
-        The slices with the truth.
-    planes
-        The predictions of the evaluation; None: they cannot be had.
-    pair
-        ``crop557/mito``.
-    """
-
-    def __init__(self, source: CropSlices, planes: PredictedPlanes | None, pair: str) -> None:
-        self.key = f"{source.key}:{pair}"
-        self.classes = source.classes
-        self._source = source
-        self._planes = planes
-        self._pair = pair
-
-    @property
-    def grid(self) -> Grid:
-        """Voxel size, translation and shape of the crop."""
-        return self._source.grid
-
-    def draw(self, spec: SliceSpec, is_stale: Callable[[], bool] = lambda: False) -> Drawing:
-        """Draw a slice; called in a thread."""
-        drawing = self._source.draw(spec, is_stale)
-        if self._planes is None or spec.overlay == "off":
-            return drawing
-        try:
-            return self._outlined(drawing, spec, self._planes)
-        except CellmapError as error:
-            return replace(drawing, notes=(*drawing.notes, f"prediction: {error.message}"))
-
-    def _outlined(self, drawing: Drawing, spec: SliceSpec, planes: PredictedPlanes) -> Drawing:
-        rows, columns = drawing.rgb.shape[:2]
-        axes = [axis for axis in range(3) if axis != spec.axis]
-        places = [
-            self._positions(axis, first, step, count)
-            for axis, first, step, count in zip(
-                axes, drawing.top_left, drawing.voxels_per_pixel, (rows, columns), strict=True
-            )
-        ]
-        at_nm = self.grid.translation_nm[spec.axis] + self.grid.voxel_size_nm[spec.axis] * spec.point[spec.axis]
-        predicted = planes.sample(self._pair, spec.axis, at_nm, *places)
-        if predicted is None:
-            return replace(drawing, notes=(*drawing.notes, "there is no prediction of this class here"))
-        rgb = drawing.rgb.copy()
-        rgb[edges(predicted)] = OUTLINE
-        entry = LegendEntry("prediction, outlined", OUTLINE, "p")
-        return replace(drawing, rgb=rgb, legend=(*drawing.legend, entry))
-
-    def _positions(self, axis: int, first: float, step: float, count: int) -> list[float]:
-        size_nm, zero_nm = self.grid.voxel_size_nm[axis], self.grid.translation_nm[axis]
-        return [zero_nm + size_nm * (first + (i + 0.5) * step - 0.5) for i in range(count)]
-
-
-def edges(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the pixels of objects ``[h, w]`` that touch something else."""
-    import numpy as np
-
-    padded = np.pad(labels, 1, mode="edge")
-    inner = padded[1:-1, 1:-1]
-    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    differs = np.zeros(inner.shape, np.bool_)
-    for neighbour in neighbours:
-        differs |= neighbour != inner
-    return differs & (inner > 0)
-
-
 def planes_of(run_path: Path) -> PredictedPlanes | None:
     """Return the predictions of an evaluation, None where its request cannot be read."""
     from cellmap_tui.app.evaluations import request_of
@@ -124,7 +49,7 @@ def planes_of(run_path: Path) -> PredictedPlanes | None:
 
 def slices_of(
     browsed: Browsed, crop: str, label: str, asked: Mapping[str, Any], planes: PredictedPlanes | None = None
-) -> tuple[PairSlices, Look]:
+) -> tuple[CropSlices, Look]:
     """Return the slices of a crop with one class drawn, looked at in its middle.
 
     Parameters
@@ -144,14 +69,22 @@ def slices_of(
         If the crop is not on this disk; says what to do.
     """
     from cellmap_tui.app.crop_slices import CropSlices
+    from cellmap_tui.services.predicted_planes import EvaluatedCrop
 
     item = _item(browsed, crop, asked)
     data_root = browsed.catalog.data_root
     if item is None or data_root is None:
         raise MissingDataError(f"{crop} is not on this disk", "mark the crop in 1 and press f there to fetch it")
-    source = CropSlices(data_root, item.crop, browsed.catalog)
-    slices = PairSlices(source, planes, f"{crop}/{label}")
-    return slices, replace(Look.at_middle(item.crop.grid), only_class=label if label in source.classes else None)
+    predicted: dict[str, Predicted] | None = None
+    if planes is not None:
+        evaluated = EvaluatedCrop(planes, crop)
+        is_local = label in local_classes(data_root, item.crop)
+        predicted = {"predictions": evaluated, **({} if is_local else {"gt": evaluated})}
+    source = CropSlices(data_root, item.crop, browsed.catalog, predicted, f"{crop}/{label}")
+    look = Look.at_middle(item.crop.grid)
+    if predicted is None and label not in source.classes:
+        return source, look
+    return source, replace(look, only_class=label, kinds=("gt", "predictions") if predicted else look.kinds)
 
 
 def _item(browsed: Browsed, crop: str, asked: Mapping[str, Any]) -> CropItem | None:

@@ -95,6 +95,16 @@ PANES = (
     Key("slice.axis", "t", "axis", "Look along the next axis."),
     Key("slice.overlay", "o", "overlay", "Draw labels as a tint, as outlines, or not at all."),
     Key("slice.classes", "s", "classes", "Draw the labels of the next class alone; after the last, of all."),
+    Key("slice.kinds", "m", "draw", "Draw the next of truth, predictions over it, predictions alone, errors."),
+    Key("slice.choose", "C", "choose classes", "Choose which classes are drawn."),
+    Key("slice.closer", "plus", "closer", "Double the magnification.", "+ -"),
+    Key("slice.farther", "minus", "farther", "Halve the magnification."),
+    Key("slice.opaque", "greater_than_sign", "opacity", "Make labels more opaque.", "< >"),
+    Key("slice.clear", "less_than_sign", "clearer", "Make labels more transparent."),
+    Key("slice.goto", "i", "go to", "Go to a voxel, a position in nm, a slice, a class or an object."),
+    Key(
+        "slice.compare", "c", "compare", "Put a second picture beside this one, at the same place; again to close it."
+    ),
     Key("table.reverse", "S", "turn round", "Turn the order of the rows round."),
     Key("data.fetch", "f", "fetch", "Plan a fetch of the marked crops, or of the one in hand."),
     Key("crop.verify", "V", "verify", "Check the crop on disk against the bucket, as a job; asks first."),

@@ -1,4 +1,4 @@
-"""A slice of a crop as a picture: EM under labels, at the size and zoom that a viewer asks for.
+"""A slice of a crop as a picture: EM under labels and predictions, at the size and zoom that a viewer asks for.
 
 `draw_slice` makes one; a `SliceSource` keeps volumes open and chunks decoded for the next one, so
 that stepping through a crop costs a few milliseconds. A source may be used from a thread; when a
@@ -16,7 +16,7 @@ from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001 - models are 
 from cellmap_tui.errors import RequestError, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.crops import Crop
+    from cellmap_tui.services.planes import Predicted
     from cellmap_tui.volumes.crop_labels import Labels, LegendEntry, Mark
 
 RGB = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
 Axis = Literal["z", "y", "x"]
 Overlay = Literal["tint", "outline", "off"]
+Kind = Literal["gt", "predictions", "processed", "error"]
+KINDS: tuple[Kind, ...] = ("gt", "predictions", "processed", "error")
+"""What can be drawn: ground truth, predictions, processed predictions, and where they are wrong."""
 
-_KEPT_PICTURES = 32
+KEPT_BYTES = 64 * 2**20
+"""Pictures that are kept for stepping back, and those that were drawn ahead."""
 MAX_PIXELS = 4096
 """Largest picture, on each side."""
 
@@ -56,6 +61,12 @@ class SliceLook:
     """Classes that are drawn; none named: all that are there. ``all`` is the array of all ids."""
     overlay: Overlay = "tint"
     """How labels are drawn."""
+    kinds: tuple[Kind, ...] = ("gt",)
+    """What is drawn; over the truth, predictions are bright outlines."""
+    opacity: float = 0.4
+    """Share of a label's colour in a tinted pixel, 0 to 1."""
+    threshold: float | None = None
+    """Predicted values from here on are foreground; None: all that are not 0, and probabilities from one half on."""
     colours: tuple[tuple[str, RGB], ...] = ()
     """Colours of classes in place of the fixed ones."""
     with_marks: bool = False
@@ -72,6 +83,10 @@ class SliceRequest:
     """The crop, such as ``234`` or ``jrc_cos7-1a/crop234``."""
     look: SliceLook = field(default_factory=SliceLook)
     """Where the slice lies and how it is drawn."""
+    predictions: str | None = None
+    """Folder, template, zip or stack of predictions; None: ``predictions`` below the data root."""
+    processed: str | None = None
+    """The same of processed predictions; None: ``processed`` below the data root."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +140,38 @@ def draw_slice(request: SliceRequest) -> SliceImage:
     from cellmap_tui.challenge.catalog import load_catalog
 
     catalog = load_catalog(data_root=request.data_root)
-    source = SliceSource(request.data_root, catalog.find(request.crop), catalog.classes)
-    return source.draw(request.look)
+    crop = catalog.find(request.crop)
+    named = {"predictions": request.predictions, "processed": request.processed}
+    predicted = find_predicted(request.data_root, crop, request.look, named)
+    return SliceSource(request.data_root, crop, catalog.classes, predicted).draw(request.look)
+
+
+def find_predicted(
+    data_root: Path, crop: Crop, look: SliceLook, named: Mapping[str, str | None]
+) -> dict[str, Predicted]:
+    """Return the predictions that a look needs, by kind.
+
+    Parameters
+    ----------
+    data_root, crop, look
+        What is drawn.
+    named
+        Kind to where its predictions lie; None or not in it: below the data root.
+
+    Raises
+    ------
+    MissingDataError
+        If a kind that was asked for is nowhere; the error overlay needs either.
+    """
+    from cellmap_tui.services.predicted_folder import default_places, has_predictions, open_predictions
+
+    places = {**default_places(data_root), **{kind: place for kind, place in named.items() if place}}
+    wanted = [kind for kind in look.kinds if kind in places]
+    if "error" in look.kinds and not wanted:
+        wanted = [kind for kind in ("processed", "predictions") if named.get(kind)]
+        wanted = wanted or [kind for kind in ("processed", "predictions") if has_predictions(places[kind], crop)]
+        wanted = wanted or ["predictions"]
+    return {kind: open_predictions(places[kind], crop, data_root, classes=look.classes) for kind in wanted}
 
 
 class SliceSource:
@@ -140,14 +185,24 @@ class SliceSource:
         The crop.
     classes
         The class table; None: the built-in one.
+    predicted
+        What was predicted here, by kind: ``predictions``, ``processed``; ``gt`` where the truth is not in the data root.
     """
 
-    def __init__(self, data_root: Path, crop: Crop, classes: ClassTable | None = None) -> None:
+    def __init__(
+        self,
+        data_root: Path,
+        crop: Crop,
+        classes: ClassTable | None = None,
+        predicted: Mapping[str, Predicted] | None = None,
+    ) -> None:
         self.data_root = data_root
         self.crop = crop
+        self.predicted = dict(predicted or {})
         self._classes = classes
         self._labels: Labels | None = None
         self._pictures: OrderedDict[SliceLook, SliceImage] = OrderedDict()
+        self._kept_bytes = 0
         self._lock = threading.Lock()
 
     def draw(self, look: SliceLook, is_stale: Callable[[], bool] = lambda: False) -> SliceImage:
@@ -175,12 +230,18 @@ class SliceSource:
                 return self._pictures[look]
             picture = self._draw(look, is_stale)
             self._pictures[look] = picture
-            if len(self._pictures) > _KEPT_PICTURES:
-                self._pictures.popitem(last=False)
+            self._kept_bytes += picture.rgb.nbytes
+            while self._kept_bytes > KEPT_BYTES and len(self._pictures) > 1:
+                self._kept_bytes -= self._pictures.popitem(last=False)[1].rgb.nbytes
             return picture
+
+    def has_drawn(self, look: SliceLook) -> bool:
+        """Return whether a picture is there already."""
+        return look in self._pictures
 
     def _draw(self, look: SliceLook, is_stale: Callable[[], bool]) -> SliceImage:
         # numpy and zarr cost 0.3 s at the first slice; no screen needs them before that
+        from cellmap_tui.services.slice_layers import read_layers
         from cellmap_tui.volumes.crop_em import read_em
         from cellmap_tui.volumes.crop_labels import LabelChoice, Labels
         from cellmap_tui.volumes.geometry import to_world
@@ -202,9 +263,15 @@ class SliceSource:
             self._labels = Labels(self.data_root, self.crop, self._classes)
         wanted = LabelChoice(look.classes, dict(look.colours), with_marks=look.with_marks)
         em = read_em(self.data_root, self.crop, pixels, self._labels.cache)
-        drawn = self._labels.read(wanted, pixels, voxel, is_stale)
+        drawn = read_layers(look, self._labels, wanted, self.predicted, pixels, voxel, is_stale)
         rgb = render_slice(
-            em.grey, drawn.layers, overlay=look.overlay, unknown=drawn.unknown, em_valid=em.valid, window=em.window
+            em.grey,
+            drawn.layers,
+            overlay=look.overlay,
+            unknown=drawn.unknown,
+            em_valid=em.valid,
+            window=em.window,
+            opacity=look.opacity,
         )
         rgb.flags.writeable = False
         return SliceImage(
@@ -237,6 +304,11 @@ def _checked(look: SliceLook, crop: Crop) -> Shape3:
         raise RequestError(f"{look.width_px}×{look.height_px} pixels: must be 1 to {MAX_PIXELS}")
     if look.voxels_per_pixel is not None and not 0.01 <= look.voxels_per_pixel <= 10_000:
         raise RequestError(f"{look.voxels_per_pixel} voxels a pixel: must be 0.01 to 10 000")
+    if not 0 <= look.opacity <= 1:
+        raise RequestError(f"an opacity of {look.opacity}: must be 0 to 1")
+    unknown = [kind for kind in look.kinds if kind not in KINDS]
+    if unknown:
+        raise RequestError(f"kind {unknown[0]!r} does not exist", f"use {', '.join(KINDS)}")
     if not 0 <= look.margin_voxels <= 100_000:
         raise RequestError(f"a margin of {look.margin_voxels} voxels: must be 0 to 100 000")
     return voxel

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 State = Literal["present", "absent", "unknown"]
 """In this slice, annotated but not in it, or not annotated in this crop."""
 
+Kind = Literal["gt", "predictions", "processed", "error"]
+"""What is drawn: ground truth, predictions, processed predictions, or where predictions are wrong."""
+
 _FEW_CLASSES = 8
 """Up to this many classes are drawn from their own arrays, more from the array of all ids: one read."""
 _MIN_MARK_PIXELS = 6
@@ -53,6 +56,8 @@ class LegendEntry:
     """Whether it is in this slice, annotated but not in it, or not annotated in this crop."""
     value_at_voxel: int | None
     """Value in the pixel of the voxel that is looked at: 0 background; None: unknown or not in the picture."""
+    kind: Kind = "gt"
+    """Where it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +185,10 @@ class Labels:
         local = [name for name in self._crop.classes if is_there(self._path(name))]
         if len(local) > _FEW_CLASSES and is_there(self._path(ALL_IDS)):
             return [ALL_IDS]
-        return sorted(local, key=self._members, reverse=True)
+        return sorted(local, key=self.members, reverse=True)
 
-    def _members(self, name: str) -> int:
+    def members(self, name: str) -> int:
+        """Return how many ids a group stands for; 0 for a class that is none."""
         info = self._classes.named(name)
         return len(info.member_ids) if info is not None else 0
 
@@ -193,7 +199,7 @@ class Labels:
         self, plane: _Plane, name: str, wanted: LabelChoice, pixels: Pixels, voxel: Shape3, *, is_alone: bool
     ) -> None:
         if name != ALL_IDS and name not in self._crop.classes and not is_there(self._path(name)):
-            plane.legend.append(LegendEntry(name, self._id(name), self._colour(name, wanted), "unknown", None))
+            plane.legend.append(LegendEntry(name, self.id_of(name), self.colour(name, wanted), "unknown", None))
             return
         opened = self._opened(name)
         region = read_region(opened.volume, pixels.grid, "label", reader=self.cache.read)
@@ -223,12 +229,12 @@ class Labels:
         *,
         has_objects: bool,
     ) -> None:
-        colour = None if has_objects else self._colour(name, wanted)
+        colour = None if has_objects else self.colour(name, wanted)
         is_present = bool((labels != 0).any())
         plane.layers.append(Layer(labels, colour))
-        plane.legend.append(LegendEntry(name, self._id(name), colour, "present" if is_present else "absent", value))
+        plane.legend.append(LegendEntry(name, self.id_of(name), colour, "present" if is_present else "absent", value))
         if wanted.with_marks and is_present:
-            plane.marks.extend(_marks(labels, name))
+            plane.marks.extend(marks_of(labels, name))
 
     def _add_ids(self, plane: _Plane, labels: NDArray[Any], value: int | None, wanted: LabelChoice) -> None:
         """Add the array of all ids: each id is a class."""
@@ -236,12 +242,12 @@ class Labels:
         for class_id in (int(i) for i in np.unique(labels) if i != 0):
             info = self._classes.by_id(class_id)
             name = info.name if info is not None else f"id {class_id}"
-            colours[class_id] = self._colour(name, wanted)
+            colours[class_id] = self.colour(name, wanted)
             at_voxel = None if value is None else value if value == class_id else 0
             known_id = class_id if info is not None else None
             plane.legend.append(LegendEntry(name, known_id, colours[class_id], "present", at_voxel))
             if wanted.with_marks:
-                plane.marks.extend(_marks(np.where(labels == class_id, 1, 0), name))
+                plane.marks.extend(marks_of(np.where(labels == class_id, 1, 0), name))
         plane.layers.append(Layer(labels, colours))
 
     def _opened(self, name: str) -> _ClassVolume:
@@ -268,19 +274,21 @@ class Labels:
         values = np.unique(self.cache.read(level, whole(level.grid)))
         return any(value > 1 and value != unknown_value for value in values)
 
-    def _id(self, name: str) -> int | None:
+    def id_of(self, name: str) -> int | None:
+        """Return the id of a class; None for one that the table does not know."""
         info = self._classes.named(name)
         return info.id if info is not None else None
 
-    def _colour(self, name: str, wanted: LabelChoice) -> RGB:
+    def colour(self, name: str, wanted: LabelChoice) -> RGB:
+        """Return the colour of a class."""
         if name in wanted.colours:
             return wanted.colours[name]
-        class_id = self._id(name)
+        class_id = self.id_of(name)
         # A class that no table knows keeps a colour of its own by its letters, the same in every picture.
         return class_colour(name, class_id if class_id is not None else sum(name.encode()))
 
 
-def _marks(labels: NDArray[Any], name: str) -> list[Mark]:
+def marks_of(labels: NDArray[Any], name: str) -> list[Mark]:
     """Return the centres of the connected parts of labels ``[h, w]``, those of a few pixels and more."""
     from scipy import ndimage
 

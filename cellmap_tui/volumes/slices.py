@@ -24,7 +24,7 @@ Overlay = Literal["tint", "outline", "off"]
 """How labels are drawn: as a tint over the EM, as outlines, or not at all."""
 
 TINT = 0.4
-"""Share of the label's colour in a tinted pixel."""
+"""Share of the label's colour in a tinted pixel, unless another is asked for."""
 HATCH_PERIOD = 6
 """Pixels from one diagonal line to the next; narrower ones become a grey in a small picture."""
 _HATCH_STEP = 80
@@ -43,6 +43,8 @@ class Layer:
     """Ids on the pixel grid ``[h, w]``; 0 is background."""
     colours: RGB | Mapping[int, RGB] | None
     """One colour, a colour by id (ids that are not in it are not drawn), or None: each id its own."""
+    overlay: Overlay | None = None
+    """How this layer is drawn, unless labels are off; None: as the others."""
 
 
 def render_slice(
@@ -53,6 +55,7 @@ def render_slice(
     unknown: NDArray[np.bool_] | None = None,
     em_valid: NDArray[np.bool_] | None = None,
     window: tuple[float, float] | None = None,
+    opacity: float = TINT,
 ) -> NDArray[np.uint8]:
     """Draw a slice.
 
@@ -71,6 +74,8 @@ def render_slice(
     window
         Values that become black and white; None: the dtype's range for uint8, else the 1st and 99th
         percentile of the slice.
+    opacity
+        Share of the label's colour in a tinted pixel.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def render_slice(
         grey = np.where(em_valid, grey, np.uint8(_NO_EM))
     rgb = np.repeat(grey[:, :, None], 3, axis=2)
     for layer in layers if overlay != "off" else ():
-        _draw(rgb, layer, overlay)
+        _draw(rgb, layer, layer.overlay or overlay, opacity)
     if unknown is not None:
         _hatch(rgb, unknown)
     return rgb
@@ -131,15 +136,15 @@ def save_png(path: Path, rgb: NDArray[np.uint8]) -> None:
     temporary.replace(path)
 
 
-def _draw(rgb: NDArray[np.uint8], layer: Layer, overlay: Overlay) -> None:
+def _draw(rgb: NDArray[np.uint8], layer: Layer, overlay: Overlay, opacity: float) -> None:
     where = outline(layer.labels) if overlay == "outline" else layer.labels != 0
     if isinstance(layer.colours, Mapping):
         where &= np.isin(layer.labels, list(layer.colours))
     if not where.any():
         return
     colours = _colours(layer, where)
-    share = 1.0 if overlay == "outline" else TINT
-    rgb[where] = np.rint(rgb[where] * (1 - share) + colours * share).astype(np.uint8)
+    share = 1.0 if overlay == "outline" else opacity
+    rgb[where] = np.rint(rgb[where] * np.float32(1 - share) + colours * np.float32(share)).astype(np.uint8)
 
 
 def _colours(layer: Layer, where: NDArray[np.bool_]) -> NDArray[Any]:

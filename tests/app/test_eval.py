@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from textual.widgets import Input, Static
 
-from cellmap_tui.app.eval_slices import OUTLINE, crops_of, slices_of
+from cellmap_tui.app.eval_slices import crops_of, slices_of
 from cellmap_tui.app.screens.eval import EvalScreen
 from cellmap_tui.app.screens.eval_choose import ChooseEvaluation
 from cellmap_tui.app.screens.eval_new import NewEvaluation
@@ -29,6 +29,7 @@ from cellmap_tui.jobs.rundir import RunDir, read_request
 from cellmap_tui.services.evaluate_model import EvaluateRequest
 from cellmap_tui.services.plan_words import plan_lines
 from cellmap_tui.services.predicted_planes import PredictedPlanes
+from cellmap_tui.volumes.comparison import PREDICTED_OUTLINE
 from cellmap_tui.volumes.write import write_array
 from tests.app.builders import app_with, settings_at
 from tests.app.eval_parts import CROP, MIDWAY, OTHER_ID, RUN_ID, evaluation, explanation_of, pair_of, result_of, told
@@ -270,10 +271,10 @@ async def test_what_was_predicted_is_outlined_over_the_truth(tmp_path: Path) -> 
     for axis in range(3):
         spec = replace(look, axis=axis).spec(32, 32, coarse=False)
         drawing = source.draw(spec)
-        painted = (drawing.rgb == OUTLINE).all(axis=2)
+        painted = (drawing.rgb == PREDICTED_OUTLINE).all(axis=2)
         assert painted.any(), AXES[axis]
-        assert drawing.legend[-1].name == "prediction, outlined"
-    rows, columns = np.nonzero((source.draw(look.spec(32, 32, coarse=False)).rgb == OUTLINE).all(axis=2))
+        assert drawing.legend[-1].name == "mito prediction"
+    rows, columns = np.nonzero((source.draw(look.spec(32, 32, coarse=False)).rgb == PREDICTED_OUTLINE).all(axis=2))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 19, 10, 19)
     assert len(rows) == 36
 
@@ -288,7 +289,7 @@ async def test_without_a_prediction_the_truth_alone_is_drawn(tmp_path: Path) -> 
     )
 
     drawing = source.draw(look.spec(32, 32, coarse=False))
-    assert not (drawing.rgb == OUTLINE).all(axis=2).any()
+    assert not (drawing.rgb == PREDICTED_OUTLINE).all(axis=2).any()
     assert "prediction" in drawing.notes[-1]
 
 

@@ -19,6 +19,7 @@ class FakeSource:
     key = "ds/crop1"
     grid = GRID
     classes = ("mito", "er")
+    kinds = ("gt",)
 
     def __init__(self):
         self.specs = []

@@ -6,6 +6,7 @@ view, a `Drawing` the answer; who draws it is the source's business.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.grid import Grid, Shape3
 
+Kind = Literal["gt", "predictions", "processed", "error"]
+"""What is drawn over the EM."""
+KIND_WORDS: dict[Kind, str] = {
+    "gt": "truth",
+    "predictions": "prediction",
+    "processed": "processed",
+    "error": "errors",
+}
 Overlay = Literal["tint", "outline", "off"]
 OVERLAYS: tuple[Overlay, ...] = ("tint", "outline", "off")
 AXES = "zyx"
+OPACITIES = (0.2, 0.4, 0.6, 0.8, 1.0)
+FINEST_ZOOM = 1 / 16
+"""Voxels a pixel at the largest magnification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +48,29 @@ class SliceSpec:
     """Width of the picture in pixels."""
     height: int
     """Height of the picture in pixels."""
-    zoomed: bool
-    """One voxel a pixel around the point, in place of the whole slice."""
+    zoom: float | None
+    """Voxels a pixel around the point; None: the whole slice."""
     overlay: Overlay
     """How labels are drawn."""
-    only_class: str | None
-    """The one class whose labels are drawn; None: all."""
+    classes: tuple[str, ...]
+    """Classes that are drawn; empty: all."""
     coarse: bool
     """Half the size and few colours: the user is scrubbing."""
     with_letters: bool
     """Also wanted: where a letter for each object goes."""
     coarse_scale: int = 1
     """Pixels of the full picture that a half cell is long; more than 1 where the terminal draws it."""
+    kinds: tuple[Kind, ...] = ("gt",)
+    """What is drawn."""
+    opacity: float = 0.4
+    """Share of a label's colour in a tinted pixel."""
 
     @property
     def voxels_per_pixel(self) -> float | None:
         """Voxels that a pixel is long; None: as many as make the whole slice fit."""
-        if not self.zoomed:
+        if self.zoom is None:
             return None
-        return 2.0 * self.coarse_scale if self.coarse else 1.0
+        return self.zoom * 2.0 * self.coarse_scale if self.coarse else self.zoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,8 @@ class LegendEntry:
     """In this slice, annotated but not in it, or not annotated in this crop."""
     value: int | None = None
     """Value at the point: 0 background; None: unknown or not in the picture."""
+    kind: Kind = "gt"
+    """Where it comes from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +127,7 @@ class Drawing:
     @property
     def here(self) -> str:
         """Classes at the point, with the object's id where it is one."""
-        entries = (entry for entry in self.legend if entry.value)
+        entries = (entry for entry in self.legend if entry.value and entry.kind in {"gt", self.legend[0].kind})
         return " ".join(entry.name if entry.value == 1 else f"{entry.name} {entry.value}" for entry in entries)
 
     def mark(self, look: Look) -> Letter:
@@ -136,6 +154,10 @@ class SliceSource(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Classes that can be drawn alone."""
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What there is to draw, the ground truth first."""
+
     def draw(self, spec: SliceSpec, is_stale: Callable[[], bool]) -> Drawing:
         """Draw a slice; called in a thread, may take long.
 
@@ -156,14 +178,20 @@ class Look:
     """Voxel that is looked at."""
     axis: int = 0
     """Axis across the slice."""
-    zoomed: bool = False
-    """One voxel a pixel."""
+    zoom: float | None = None
+    """Voxels a pixel, of the smallest voxel edge in the plane; None: the whole slice."""
     overlay: Overlay = "tint"
     """How labels are drawn."""
     only_class: str | None = None
     """The one class drawn."""
     pointed: bool = False
     """The user has moved the point: it is marked."""
+    classes: tuple[str, ...] = ()
+    """Classes that were chosen; empty: all."""
+    kinds: tuple[Kind, ...] = ("gt",)
+    """What is drawn."""
+    opacity: float = 0.4
+    """Share of a label's colour in a tinted pixel."""
 
     @classmethod
     def at_middle(cls, grid: Grid) -> Look:
@@ -175,6 +203,11 @@ class Look:
     def index(self) -> int:
         """The slice on the axis."""
         return self.point[self.axis]
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether only a part of the slice is shown."""
+        return self.zoom is not None
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -202,6 +235,40 @@ class Look:
         at = cycle.index(self.only_class) if self.only_class in cycle else 0
         return replace(self, only_class=cycle[(at + 1) % len(cycle)])
 
+    def with_next_kinds(self, there: tuple[Kind, ...]) -> Look:
+        """Return the look with the next of what there is to draw: truth, predictions over it, alone, errors."""
+        cycle = kind_cycle(there)
+        at = cycle.index(self.kinds) if self.kinds in cycle else -1
+        return replace(self, kinds=cycle[(at + 1) % len(cycle)]) if cycle else self
+
+    def with_opacity(self, steps: int) -> Look:
+        """Return the look with labels more or less opaque."""
+        nearest = min(range(len(OPACITIES)), key=lambda i: abs(OPACITIES[i] - self.opacity))
+        return replace(self, opacity=OPACITIES[max(0, min(nearest + steps, len(OPACITIES) - 1))])
+
+    def fit(self, width: int, height: int) -> float:
+        """Return the voxels a pixel with which the whole slice fits into a picture."""
+        edges = [self.grid.voxel_size_nm[axis] for axis in self.plane]
+        extents = [self.grid.extent_nm[axis] for axis in self.plane]
+        return max(extents[0] / max(1, height), extents[1] / max(1, width)) / min(edges)
+
+    def magnified(self, steps: int, width: int, height: int) -> Look:
+        """Return the look at twice the magnification, or half of it; below the whole slice there is nothing."""
+        fit = self.fit(width, height)
+        zoom = fit if self.zoom is None else self.zoom
+        if steps > 0:
+            zoom = 2.0 ** (math.ceil(math.log2(zoom) - 1e-9) - 1)
+            return replace(self, zoom=max(FINEST_ZOOM, zoom))
+        zoom = 2.0 ** (math.floor(math.log2(zoom) + 1e-9) + 1)
+        return replace(self, zoom=None if zoom >= fit else zoom)
+
+    def shown(self, axis: int, pixels: int) -> int:
+        """Return how many voxels of an axis a picture of some pixels shows."""
+        if self.zoom is None:
+            return self.grid.shape[axis]
+        edges = [self.grid.voxel_size_nm[a] for a in self.plane]
+        return min(math.ceil(pixels * self.zoom * min(edges) / self.grid.voxel_size_nm[axis]), self.grid.shape[axis])
+
     def spec(
         self, width: int, height: int, *, coarse: bool, with_letters: bool = False, coarse_scale: int = 1
     ) -> SliceSpec:
@@ -214,12 +281,14 @@ class Look:
             point=self.point,
             width=width,
             height=height,
-            zoomed=self.zoomed,
+            zoom=self.zoom,
             overlay=overlay,
-            only_class=self.only_class,
+            classes=(self.only_class,) if self.only_class else self.classes,
             coarse=coarse,
             with_letters=with_letters and overlay != "off",
             coarse_scale=coarse_scale,
+            kinds=self.kinds,
+            opacity=self.opacity,
         )
 
     @property
@@ -235,8 +304,33 @@ class Look:
         voxels = " ".join(str(i) for i in self.point)
         nm = " ".join(number(round(position, 2)) for position in self.position_nm)
         long = f"{place}  voxel {voxels}  nm {nm}"
-        if self.zoomed:
-            long += "  1 voxel a pixel"
+        if self.zoom is not None:
+            long += f"  {zoom_words(self.zoom)}"
         middle = f"{place}  {voxels} vx  {nm} nm"
         short = f"{place}  {number(round(self.position_nm[self.axis], 2))} nm"
         return next((words for words in (long, middle) if len(words) <= width), short)
+
+
+def zoom_words(zoom: float) -> str:
+    """Return a magnification in words."""
+    if zoom < 1:
+        return f"{number(1 / zoom)} pixels a voxel"
+    return f"{number(zoom)} voxel{'' if zoom == 1 else 's'} a pixel"
+
+
+def kind_cycle(there: tuple[Kind, ...]) -> tuple[tuple[Kind, ...], ...]:
+    """Return what can be drawn, one after the other."""
+    cycle: list[tuple[Kind, ...]] = [("gt",)] if "gt" in there else []
+    for kind in ("predictions", "processed"):
+        if kind in there:
+            cycle += [("gt", kind), (kind,)] if "gt" in there else [(kind,)]  # type: ignore[list-item]
+    if "error" in there:
+        cycle.append(("error",))
+    return tuple(cycle)
+
+
+def kinds_words(kinds: tuple[Kind, ...]) -> str:
+    """Return what is drawn, in words."""
+    if len(kinds) > 1 and kinds[0] == "gt":
+        return f"truth filled, {' and '.join(KIND_WORDS[kind] for kind in kinds[1:])} outlined"
+    return " and ".join(KIND_WORDS[kind] for kind in kinds)

@@ -7,6 +7,7 @@ of half cells as well, or of the terminal's own graphics where the user has chos
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -20,15 +21,17 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.widgets.columns import fitted
-from cellmap_tui.app.widgets.half_cells import enlarge, full_cells, half_cells, with_letters
+from cellmap_tui.app.widgets.half_cells import with_letters
 from cellmap_tui.app.widgets.protocol_image import Picture, ProtocolImage, protocol_problem
-from cellmap_tui.app.widgets.slice_state import Drawing, Look, SliceSpec
+from cellmap_tui.app.widgets.slice_ahead import Frames, direction, draw_ahead, looks_ahead, strips_of
+from cellmap_tui.app.widgets.slice_state import Drawing, Look, SliceSpec, kind_cycle
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.timer import Timer
@@ -52,6 +55,8 @@ class SliceView(Widget, can_focus=True):
         Shown in place of a slice as long as there is none.
     images
         How the picture is drawn once the keys rest: ``half``, ``kitty`` or ``sixel``.
+    draws_ahead
+        Whether the next slices are drawn while the user looks at this one.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -60,7 +65,12 @@ class SliceView(Widget, can_focus=True):
         bind("slice.axis", "axis"),
         bind("slice.overlay", "overlay"),
         bind("slice.classes", "classes"),
+        bind("slice.kinds", "kinds"),
         bind("do.open", "zoom", "zoom", help="Zoom to one voxel a pixel around the point, and back."),
+        bind("slice.closer", "magnify(1)"),
+        bind("slice.farther", "magnify(-1)", show=False),
+        bind("slice.opaque", "opacity(1)", show=False),
+        bind("slice.clear", "opacity(-1)", show=False),
         bind("slice.next", "step(1)", show=False),
         bind("slice.next_ten", "step(10)", show=False),
         bind("move.left", "pan(0, -1)", show=False, help="Move the point left."),
@@ -98,6 +108,23 @@ class SliceView(Widget, can_focus=True):
             """The view."""
             return self.view
 
+    class Moved(Message):
+        """The user looks elsewhere, or at something else."""
+
+        def __init__(self, view: SliceView, look: Look) -> None:
+            self.view = view
+            self.look = look
+            super().__init__()
+
+        @property
+        def control(self) -> SliceView:
+            """The view."""
+            return self.view
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the newest look matters."""
+            return isinstance(message, SliceView.Moved) and message.view is self.view
+
     class _Ready(Message):
         def __init__(
             self,
@@ -117,7 +144,13 @@ class SliceView(Widget, can_focus=True):
             super().__init__()
 
     def __init__(
-        self, *, message: str = "", images: str = "half", id: str | None = None, classes: str | None = None
+        self,
+        *,
+        message: str = "",
+        images: str = "half",
+        draws_ahead: bool = False,
+        id: str | None = None,
+        classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._source: SliceSource | None = None
@@ -130,6 +163,9 @@ class SliceView(Widget, can_focus=True):
         self._is_drawing = False
         self._settle: Timer | None = None
         self._images = images
+        self._draws_ahead = draws_ahead
+        self._frames = Frames()
+        self._direction = (0, 0, 0)
         self._protocol: ProtocolImage | None = None
 
     def compose(self) -> ComposeResult:
@@ -156,6 +192,7 @@ class SliceView(Widget, can_focus=True):
         self._source = source
         overlay = self._look.overlay if self._look else "tint"
         self._look = look or replace(Look.at_middle(source.grid), overlay=overlay)
+        self._frames.clear()
         self._strips, self._error, self._here, self._message = [], "", "", "…"
         self._hide_picture()
         self._ask(coarse=False)
@@ -170,8 +207,10 @@ class SliceView(Widget, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys that can do nothing here."""
-        if action in {"step", "axis", "overlay", "zoom", "pan"}:
+        if action in {"step", "axis", "overlay", "zoom", "pan", "magnify", "opacity"}:
             return self._look is not None
+        if action == "kinds":
+            return self._source is not None and len(kind_cycle(self._source.kinds)) > 1
         if action == "classes":
             return self._source is not None and len(self._source.classes) > 1
         if action == "unzoom":
@@ -189,8 +228,7 @@ class SliceView(Widget, can_focus=True):
         if not look:
             return
         for direction, axis, pixels in zip((rows, columns), look.plane, reversed(self._full_pixels), strict=True):
-            shown = min(pixels, look.grid.shape[axis]) if look.zoomed else look.grid.shape[axis]
-            look = look.moved(axis, direction * max(1, shown // PAN_SHARE))
+            look = look.moved(axis, direction * max(1, look.shown(axis, pixels) // PAN_SHARE))
         self._scrub(replace(look, pointed=True))
 
     def action_axis(self) -> None:
@@ -208,16 +246,36 @@ class SliceView(Widget, can_focus=True):
         if self._look and self._source:
             self._scrub(self._look.with_next_class(self._source.classes))
 
+    def action_kinds(self) -> None:
+        """Draw the next of what there is: truth, predictions, errors."""
+        if self._look and self._source:
+            self._scrub(self._look.with_next_kinds(self._source.kinds))
+
+    def action_opacity(self, steps: int) -> None:
+        """Make labels more or less opaque."""
+        if self._look:
+            self._scrub(self._look.with_opacity(steps))
+
+    def action_magnify(self, steps: int) -> None:
+        """Show half as much twice as large, or the other way round."""
+        if self._look:
+            self._scrub(self._look.magnified(steps, *self._full_pixels))
+            self.refresh_bindings()
+
     def action_zoom(self) -> None:
         """Zoom to one voxel a pixel, or back."""
         if self._look:
-            self._scrub(replace(self._look, zoomed=not self._look.zoomed))
+            self._scrub(replace(self._look, zoom=None if self._look.zoomed else 1.0))
             self.refresh_bindings()
 
     def action_unzoom(self) -> None:
         """Show the whole slice."""
         if self._look and self._look.zoomed:
             self.action_zoom()
+
+    def look_at(self, look: Look) -> None:
+        """Look elsewhere, as if by keys; nobody is told."""
+        self._scrub(look, is_told=False)
 
     def on_resize(self) -> None:
         """Draw for the new size."""
@@ -247,10 +305,13 @@ class SliceView(Widget, can_focus=True):
             None,
         }
 
-    def _scrub(self, look: Look) -> None:
+    def _scrub(self, look: Look, *, is_told: bool = True) -> None:
         if look == self._look:
             return
+        self._direction = direction(self._look, look)
         self._look = look
+        if is_told:
+            self.post_message(self.Moved(self, look))
         self._repaint_line()
         self._ask(coarse=True)
         if self._settle is not None:
@@ -261,12 +322,17 @@ class SliceView(Widget, can_focus=True):
         width, height = self._pixels if coarse else self._full_pixels
         if self._source is None or self._look is None or width < 2 or height < 2:
             return
-        scale = self._protocol.cell_px[0] if self._protocol else 1
-        self._wanted = self._look.spec(
-            width, height, coarse=coarse, with_letters=not self._has_colours, coarse_scale=scale
-        )
-        if not self._is_drawing:
+        self._wanted = self._spec(self._look, coarse=coarse)
+        frame = self._frames.get(self._source.key, self._wanted)
+        if frame is not None and not self._is_drawing:
+            self._paint(frame.drawing, frame.strips, self._wanted)
+        elif not self._is_drawing:
             self._start()
+
+    def _spec(self, look: Look, *, coarse: bool) -> SliceSpec:
+        width, height = self._pixels if coarse else self._full_pixels
+        scale = self._protocol.cell_px[0] if self._protocol else 1
+        return look.spec(width, height, coarse=coarse, with_letters=not self._has_colours, coarse_scale=scale)
 
     def _start(self) -> None:
         assert self._source is not None
@@ -284,12 +350,10 @@ class SliceView(Widget, can_focus=True):
         try:
             drawing = source.draw(spec, lambda: self._is_stale(source))
             rgb, picture = drawing.rgb, None
-            if spec.coarse:
-                rgb = enlarge(rgb, 2 * rgb.shape[1], 2 * rgb.shape[0])
-            elif self._protocol is not None:
+            if self._protocol is not None and not spec.coarse:
                 picture = Picture.of(rgb, self._protocol.cell_px, ground, drawing.mark(mark) if mark else None)
                 rgb = picture.half_cells()
-            strips = full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=spec.coarse)
+            strips = strips_of(rgb, coarse=spec.coarse)
         except CellmapError as error:
             self.post_message(self._Ready(source.key, spec, error=str(error)))
         except Exception as error:  # noqa: BLE001 - a file of foreign make must not end the app; it is shown
@@ -303,15 +367,41 @@ class SliceView(Widget, can_focus=True):
         self._is_drawing = False
         if self._source is None:
             return
-        if event.key == self._source.key:
-            self._error = printable(event.error)
-            self._here = event.drawing.here if event.drawing else ""
-            self._strips = self._decorated(event) if event.drawing else []
+        if event.key == self._source.key and event.drawing is not None:
             await self._show_picture(event.picture)
-            if event.drawing is not None:
-                self.post_message(self.Drawn(self, event.drawing))
+            self._paint(event.drawing, event.strips, event.spec, has_picture=event.picture is not None)
+        elif event.key == self._source.key:
+            self._error, self._here, self._strips = printable(event.error), "", []
+            self._hide_picture()
         if self._wanted is not None and (self._source.key, self._wanted) != (event.key, event.spec):
             self._start()
+        elif self._draws_ahead and not event.spec.coarse and event.drawing is not None:
+            self._ask_ahead()
+
+    def _paint(self, drawing: Drawing, strips: list[Strip], spec: SliceSpec, *, has_picture: bool = False) -> None:
+        self._error, self._here = "", drawing.here
+        # The terminal's own picture has the cross and needs no letters.
+        self._strips = strips if has_picture else self._decorated(drawing, strips, 2 if spec.coarse else 1)
+        if not has_picture:
+            self._hide_picture()
+        self.post_message(self.Drawn(self, drawing))
+
+    def _ask_ahead(self) -> None:
+        source, look, wanted = self._source, self._look, self._wanted
+        if source is None or look is None or not self.is_attached:
+            return
+        specs = [
+            self._spec(ahead, coarse=coarse)
+            for ahead in looks_ahead(look, self._direction)
+            for coarse in (True, False)
+        ]
+        self._draw_ahead(source, specs, lambda: self._is_drawing or self._wanted is not wanted)
+
+    @work(thread=True, group="slice.ahead", exit_on_error=False)
+    def _draw_ahead(self, source: SliceSource, specs: list[SliceSpec], is_stale: Callable[[], bool]) -> None:
+        # What cannot be drawn is told once it is asked for.
+        with contextlib.suppress(Exception):
+            draw_ahead(source, specs, self._frames, is_stale, with_full=self._protocol is None)
 
     def _hide_picture(self) -> None:
         if self._protocol is not None:
@@ -324,12 +414,8 @@ class SliceView(Widget, can_focus=True):
         else:
             await self._protocol.show(picture, max(0, (self.content_size.width - picture.columns) // 2))
 
-    def _decorated(self, event: _Ready) -> list[Strip]:
-        drawing, scale = event.drawing, 2 if event.spec.coarse else 1
-        assert drawing is not None
-        strips = list(event.strips)
-        if event.picture is not None:  # the cross is drawn
-            return strips
+    def _decorated(self, drawing: Drawing, strips: list[Strip], scale: int) -> list[Strip]:
+        strips = list(strips)
         letters = [] if self._has_colours else list(drawing.letters)
         if self._look is not None and self._look.pointed:
             letters.append(drawing.mark(self._look))
