@@ -1,0 +1,136 @@
+"""The EM of a region that is exported: where the region ends, which level serves it, and what is on disk of it.
+
+Of a dataset's EM only parts are fetched, and levels much finer than the labels are left out. So a level
+whose chunks are all there is preferred to a finer one with gaps, and gaps are told.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellmap_tui.challenge.grid import Grid
+from cellmap_tui.volumes.arrays import chunk_file, chunks_of
+from cellmap_tui.volumes.cache import ChunkCache
+from cellmap_tui.volumes.geometry import TOLERANCE_VOXELS, Box, covering_range, sub_grid, to_voxel, whole
+from cellmap_tui.volumes.levels import choose_level
+from cellmap_tui.volumes.ngff import Multiscale
+from cellmap_tui.volumes.read import read_region
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cellmap_tui.challenge.grid import Shape3, Vec3
+    from cellmap_tui.volumes.arrays import Voxels
+    from cellmap_tui.volumes.ngff import Level
+
+CACHE_BYTES = 192 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How much of a region is on disk at one level."""
+
+    chunks: int
+    """Chunks of the level that the region touches."""
+    present: int
+    """How many of them are on disk."""
+    newest_ns: int
+    """When the newest of those was written."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no chunk is missing."""
+        return self.present == self.chunks
+
+
+def at_voxel_size(grid: Grid, voxel_size_nm: Vec3) -> Grid:
+    """Return a grid over the same box of the world with other voxels; the count is rounded, at least one."""
+    sizes = list(zip(grid.extent_nm, voxel_size_nm, strict=True))
+    z, y, x = (max(1, round(extent / size)) for extent, size in sizes)
+    tz, ty, tx = (low + size / 2 for low, size in zip(grid.lower_nm, voxel_size_nm, strict=True))
+    return Grid(voxel_size_nm, (tz, ty, tx), (z, y, x))
+
+
+def with_margin(grid: Grid, margin: Shape3, around: Grid | None) -> Grid:
+    """Return a grid widened by voxels on both sides of each axis, but not beyond `around`.
+
+    Parameters
+    ----------
+    grid
+        The labelled region; always inside of the result.
+    margin
+        Voxels of `grid` added on each side.
+    around
+        The EM; None: the margin ends nowhere.
+    """
+    box = whole(grid).padded(margin)
+    if around is not None:
+        low = [math.ceil(i + 0.5 - TOLERANCE_VOXELS) for i in to_voxel(grid, around.lower_nm)]
+        high = [math.floor(i + 0.5 + TOLERANCE_VOXELS) for i in to_voxel(grid, around.upper_nm)]
+        start = [min(0, max(a, b)) for a, b in zip(box.start, low, strict=True)]
+        stop = [max(n, min(a, b)) for a, b, n in zip(box.stop, high, grid.shape, strict=True)]
+        box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    return sub_grid(grid, box)
+
+
+def presence(level: Level, region: Grid) -> Presence:
+    """Return how much of a region is on disk at a level."""
+    numbers = list(chunks_of(covering_range(level.grid, region.lower_nm, region.upper_nm), level.chunks))
+    times = []
+    for number in numbers:
+        try:
+            times.append(chunk_file(level, number).stat().st_mtime_ns)
+        except OSError:
+            continue
+    return Presence(len(numbers), len(times), max(times, default=0))
+
+
+class RawSource:
+    """Grey values of an EM on the grid of an export.
+
+    Parameters
+    ----------
+    volume
+        The EM.
+    grid
+        Where values are wanted.
+    """
+
+    def __init__(self, volume: Multiscale, grid: Grid) -> None:
+        self.grid = grid
+        found = [(level, presence(level, grid)) for level in volume.levels]
+        usable = [level for level, there in found if there.chunks and there.is_whole]
+        usable = usable or [level for level, there in found if there.present] or [level for level, _ in found]
+        self._volume = Multiscale(volume.path, tuple(usable))
+        self.choice = choose_level(self._volume, grid.voxel_size_nm)
+        self.presence = next(there for level, there in found if level is self.choice.level)
+        self._cache = ChunkCache(CACHE_BYTES)
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the values, that of the EM."""
+        return self.choice.level.dtype
+
+    def read(self, box: Box) -> Voxels:
+        """Return the values of a box of the grid; 0 outside of the EM."""
+        return read_region(self._volume, sub_grid(self.grid, box), "em", reader=self._cache.read).array.astype(
+            self.dtype, copy=False
+        )
+
+    def forget(self) -> None:
+        """Let go of the chunks that are kept in memory."""
+        self._cache.clear()
+
+
+def native_grid(volume: Multiscale, region: Grid) -> Grid:
+    """Return the voxels of the EM itself that cover a region, of the finest level that is all on disk.
+
+    Falls back on the finest level with anything on disk, then on the finest.
+    """
+    found = [(level, presence(level, region)) for level in volume.levels]
+    whole_levels = [level for level, there in found if there.chunks and there.is_whole]
+    some = [level for level, there in found if there.present]
+    level = (whole_levels or some or [volume.finest])[0]
+    return sub_grid(level.grid, covering_range(level.grid, region.lower_nm, region.upper_nm))
