@@ -103,7 +103,7 @@ PANES = (
     Key("slice.clear", "less_than_sign", "clearer", "Make labels more transparent."),
     Key("slice.goto", "i", "go to", "Go to a voxel, a position in nm, a slice, a class or an object."),
     Key(
-        "slice.compare", "c", "compare", "Put a second picture beside this one, at the same place; again to close it."
+        "slice.compare", "c", "compare", "Put a second picture of the same place beside this one; again to close it."
     ),
     Key("table.reverse", "S", "turn round", "Turn the order of the rows round."),
     Key("data.fetch", "f", "fetch", "Plan a fetch of the marked crops, or of the one in hand."),

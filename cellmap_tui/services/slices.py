@@ -186,7 +186,8 @@ class SliceSource:
     classes
         The class table; None: the built-in one.
     predicted
-        What was predicted here, by kind: ``predictions``, ``processed``; ``gt`` where the truth is not in the data root.
+        What was predicted here, by kind: ``predictions``, ``processed``; ``gt`` where the truth is not in the
+        data root.
     """
 
     def __init__(

@@ -323,7 +323,7 @@ def kind_cycle(there: tuple[Kind, ...]) -> tuple[tuple[Kind, ...], ...]:
     cycle: list[tuple[Kind, ...]] = [("gt",)] if "gt" in there else []
     for kind in ("predictions", "processed"):
         if kind in there:
-            cycle += [("gt", kind), (kind,)] if "gt" in there else [(kind,)]  # type: ignore[list-item]
+            cycle += [("gt", kind), (kind,)] if "gt" in there else [(kind,)]
     if "error" in there:
         cycle.append(("error",))
     return tuple(cycle)

@@ -227,8 +227,8 @@ class SliceView(Widget, can_focus=True):
         look = self._look
         if not look:
             return
-        for direction, axis, pixels in zip((rows, columns), look.plane, reversed(self._full_pixels), strict=True):
-            look = look.moved(axis, direction * max(1, look.shown(axis, pixels) // PAN_SHARE))
+        for sign, axis, pixels in zip((rows, columns), look.plane, reversed(self._full_pixels), strict=True):
+            look = look.moved(axis, sign * max(1, look.shown(axis, pixels) // PAN_SHARE))
         self._scrub(replace(look, pointed=True))
 
     def action_axis(self) -> None:
