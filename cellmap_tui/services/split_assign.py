@@ -122,7 +122,8 @@ class _Draw:
         if self._steps > MOST_STEPS:
             return None
         ways = [[n for n in holders & free if self._leaves_training(n, chosen)] for holders in unmet]
-        for name in sorted(min(ways, key=lambda way: len(way)), key=self._order(unmet)):
+        fewest: list[str] = min(ways, key=len)
+        for name in sorted(fewest, key=self._order(unmet)):
             found = self._search(chosen | {name}, free - {name})
             if found is not None or self._steps > MOST_STEPS:
                 return found
