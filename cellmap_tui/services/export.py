@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["ExportRequest", "ExportResult", "export", "plan_export"]
 
 MANIFEST_FORMAT = 1
+MOST_TOLD = 5
+"""Crops that cannot be exported are named up to here; the result has them all."""
 
 
 def export(request: ExportRequest, report: Reporter) -> ExportResult:
@@ -59,8 +61,10 @@ def export(request: ExportRequest, report: Reporter) -> ExportResult:
     plan = prepared.plan()
     for note in plan.notes:
         report.note(note)
-    for warning in (*plan.warnings, *plan.problems):
+    for warning in (*plan.warnings, *plan.problems[:MOST_TOLD]):
         report.warning(warning)
+    if len(plan.problems) > MOST_TOLD:
+        report.warning(f"and {len(plan.problems) - MOST_TOLD} more crops that cannot be exported")
     if request.dry_run:
         return _result(prepared, None)
     check_disk(plan, ignore=request.ignore_disk)
@@ -123,6 +127,7 @@ class _Work:
             dtype=volume.dtype.name,
             size_bytes=volume.size_bytes,
             unknown_value=volume.unknown_value,
+            ids=dict(part.ids),
         )
         if part.raw is not None:
             return row
@@ -177,7 +182,7 @@ class _NnunetFolder:
             for part in task.parts:
                 if part.raw is None and task.kept is None:
                     part.labels = CodeReader(combinations[task.region.crop.ref], codes.values, codes.ignore_value)
-                    part.ids = tuple((name, codes.values_of(name)[0]) for name in codes.names)
+                    part.ids = codes.ids
         self._work.write_all()
         self._describe(codes, training)
 

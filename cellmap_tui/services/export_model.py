@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations
 from typing import Literal
 
@@ -146,6 +146,8 @@ class ExportedVolume:
     """Classes of the target; for volumes of all targets, of all of them."""
     arrays: tuple[str, ...] = ()
     """Label arrays that it was read from."""
+    ids: dict[str, int] = field(default_factory=dict)
+    """Target to its value, in a volume of all targets that do not overlap."""
     unknown_value: int | None = None
     """Value of voxels of which nothing is known; None where there can be none."""
     foreground_voxels: int | None = None

@@ -57,6 +57,11 @@ class Codes:
             return self.names
         return tuple(sorted(self.names, key=lambda name: -self._size(name)))
 
+    @property
+    def ids(self) -> tuple[tuple[str, int], ...]:
+        """Targets and their one value; none where they overlap."""
+        return () if self.has_regions else tuple((name, self.values_of(name)[0]) for name in self.names)
+
     def values_of(self, name: str) -> list[int]:
         """Return the values in which a target is."""
         bit = 1 << self.names.index(name)

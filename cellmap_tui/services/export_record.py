@@ -154,6 +154,8 @@ def _replace(path: Path, text: str) -> None:
 def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return ";".join(str(one) for one in value)
+    if isinstance(value, dict):
+        return ";".join(f"{name}={number}" for name, number in value.items())
     return "" if value is None else value
 
 

@@ -87,6 +87,7 @@ def survey(request: ExportRequest, report: Reporter) -> Survey:
             continue
         if region is not None:
             found.regions.append(region)
+    report.progress(len(crops), len(crops), "crops")
     _tell_unannotated(found)
     if not found.regions:
         reasons = [*found.problems, *found.notes, *found.warnings]

@@ -134,8 +134,12 @@ class Container(ABC):
 
     def finish(self) -> None:
         """Put it under its final name."""
+        building = self.complete()
         try:
-            publish(self.complete(), self.path, overwrite=self._overwrite)
+            if self.path.is_dir() or building.is_dir():
+                publish(building, self.path, overwrite=self._overwrite)
+            else:
+                building.replace(self.path)
         except OSError as error:
             raise cannot_write(self.path, error) from None
 

@@ -142,12 +142,11 @@ def show(result: ExportResult) -> None:
         output.write(f"{file.state:7}  {file.path}  {where}: {names}{more}")
     if len(result.files) > SHOWN:
         output.write(f"… and {count(len(result.files) - SHOWN)} more files")
+    crops = f"{count(result.crops)} crop{'' if result.crops == 1 else 's'}"
     if result.dry_run:
-        output.write(f"{result.crops} crops: nothing was written (--dry-run)")
+        output.write(f"{crops}: nothing was written (--dry-run)")
         return
-    output.write(
-        f"{result.crops} crops, {count(len(result.files))} files, {size(result.size_bytes)}: {result.output}"
-    )
+    output.write(f"{crops}, {count(len(result.files))} files, {size(result.size_bytes)}: {result.output}")
     output.write(f"what is in them: {result.manifest}")
     if result.format == "nnunet":
         output.write(f"export nnUNet_raw={result.output}/nnUNet_raw")
