@@ -7,6 +7,7 @@ not its business.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from cellmap_tui.errors import DataError, MissingDataError, RequestError
 from cellmap_tui.text import printable
 from cellmap_tui.volumes.annotation import read_annotation
-from cellmap_tui.volumes.arrays import open_level, read_inside
+from cellmap_tui.volumes.arrays import DEFAULT_CHUNKS, open_level, read_inside
 from cellmap_tui.volumes.geometry import Box, is_aligned, sub_grid, to_voxel, whole
 from cellmap_tui.volumes.metadata import is_there
 from cellmap_tui.volumes.ngff import open_volume
@@ -22,7 +23,6 @@ from cellmap_tui.volumes.read import read_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -42,6 +42,8 @@ class LabelVolume(Protocol):
 
     name: str
     """What it holds: a class, ``all``, or what the user named."""
+    path: Path
+    """The group, array or file."""
     grid: Grid
     """Where its finest voxels lie."""
     dtype: np.dtype[np.generic]
@@ -123,6 +125,7 @@ class StackLabels:
         self, stack: Stack, grid: Grid, name: str, unknown_value: int | None = None, *, has_ids: bool = False
     ) -> None:
         self.name = name
+        self.path = Path(str(stack.identity().get("path", stack.spec)))
         self.grid = grid
         self.dtype: np.dtype[np.generic] = stack.dtype if stack.dtype.kind in "uib" else np.dtype(np.int64)
         self.unknown_value = unknown_value
@@ -197,6 +200,7 @@ def slabs_of(grid: Grid, voxels: int | None = None) -> list[tuple[int, int]]:
     """Return ranges of planes of at most `voxels` (`SLAB_VOXELS`) voxels, at least a plane each."""
     depth, height, width = grid.shape
     step = max(1, (voxels or SLAB_VOXELS) // (height * width))
+    step -= step % DEFAULT_CHUNKS[0] if step > DEFAULT_CHUNKS[0] else 0  # each chunk is decoded and written once
     return [(z, min(z + step, depth)) for z in range(0, depth, step)]
 
 

@@ -9,6 +9,7 @@ memory bounded by the box and the slabs of `target_instances`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,7 +24,6 @@ from cellmap_tui.volumes.metadata import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,7 @@ class Labels:
     meaning
         What ids stand for.
     arrays
-        Class name to the folder of its array; those that are on disk.
+        Class name to its array, or the folder of it; those that are on disk.
     ids
         The volume of ids; None: there is none.
     origin
@@ -68,7 +68,7 @@ class Labels:
         grid: Grid,
         annotated: Collection[str] | None,
         meaning: IdMeaning,
-        arrays: Mapping[str, Path],
+        arrays: Mapping[str, Path | LabelVolume],
         ids: LabelVolume | None,
         origin: Origin = "auto",
     ) -> None:
@@ -78,7 +78,7 @@ class Labels:
         self.ids = ids if origin != "classes" else None
         self._arrays = dict(arrays) if origin != "all" else {}
         self._origin = origin
-        self._opened: dict[str, ZarrLabels] = {}
+        self._opened: dict[str, LabelVolume] = {}
         self._id_counts: dict[int, int] | None = None
 
     def evidence(self, name: str) -> Evidence | None:
@@ -119,21 +119,22 @@ class Labels:
             self._id_counts = count_ids(self.ids, checkpoint) if self.ids is not None else {}
         return self._id_counts
 
-    def array(self, name: str) -> ZarrLabels:
+    def array(self, name: str) -> LabelVolume:
         """Return the array of a class that is on disk."""
         if name not in self._opened:
-            self._opened[name] = ZarrLabels(self._arrays[name], name)
+            array = self._arrays[name]
+            self._opened[name] = ZarrLabels(array, name) if isinstance(array, Path) else array
         return self._opened[name]
 
     def with_ids(self, target: Target, ignored: Iterable[str] = ()) -> tuple[str, ...]:
         """Return classes whose arrays carry the object ids of a target; none where no arrays do.
 
-        That is a class that is made of exactly the same ids as the target, those of ignored classes aside,
-        else all of its classes.
+        That is a class that is made of exactly the same ids as the target, those of ignored classes aside, else
+        all of its classes. Either way every class must be known here: ids say no more than masks would.
         """
-        parts = self._parts(target.classes)
-        left_out = self._parts(ignored)
-        for name in self._arrays:
+        parts, left_out = self._parts(target.classes), self._parts(ignored)
+        is_known = all(self.evidence(name) is not None for name in target.classes)
+        for name in self._arrays if is_known else ():
             own = self._parts([name])
             if own and parts <= own <= parts | left_out and self.array(name).has_ids:
                 return (name,)
@@ -331,12 +332,14 @@ def open_target(
     from cellmap_tui.volumes.target_instances import ComponentReader, KeptIdReader, WatershedReader
 
     wanted = kind or target.kind
-    carriers = labels.with_ids(target, ignored) if wanted == "instance" else ()
+    hidden = {name: labels.evidence(name) for name in ignored}
+    left_out = tuple(one for one in hidden.values() if one is not None)
+    known = [name for name, one in hidden.items() if one is not None]
+    carriers = labels.with_ids(target, known) if wanted == "instance" else ()
     found = {name: labels.evidence(name) for name in carriers or target.classes}
     evidence = tuple(one for one in found.values() if one is not None)
     if not evidence:
         return None
-    left_out = tuple(one for one in map(labels.evidence, ignored) if one is not None)
     missing = tuple(name for name, one in found.items() if one is None)
     base = TargetReader(target, grid or labels.grid, evidence, left_out, missing)
     if wanted == "semantic":
