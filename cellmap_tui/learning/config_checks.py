@@ -152,16 +152,19 @@ def _patch_problems(key: str, info: ArrayInfo, config: TrainConfig, network: Net
         return
     odd = [length for length in info.shape if length > 1 and length % network.multiple]
     if odd:
-        near = " or ".join(
-            "×".join(str(max(step, length // step * step + add)) if length > 1 else "1" for length in info.shape)
-            for step, add in ((network.multiple, 0), (network.multiple, network.multiple))
-        )
+        step = network.multiple
+        lower, upper = ("×".join(str(_multiple(length, step, add)) for length in info.shape) for add in (0, step))
         yield Problem(
             key,
             f"{key}: {network.name} halves its patch until {network.multiple} divides it, "
             f"and {odd[0]} of {words} voxels is no multiple of {network.multiple}",
-            f"take {near}",
+            f"take {lower} or {upper}",
         )
+
+
+def _multiple(length: int, step: int, add: int) -> int:
+    """Return the multiple of `step` below a length, or the one above; what is one already stays."""
+    return length if length == 1 or length % step == 0 else max(step, length // step * step + add)
 
 
 def _array_problems(config: TrainConfig) -> Iterator[Problem]:

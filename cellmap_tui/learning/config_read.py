@@ -123,16 +123,22 @@ def read_config(
     for words in sets:
         _override(words, given, source, where)
     _fetch_objects(given, source, run_python)
-    config, problems = settle(given, source.form, source.folder)
+    config, unfit = settle(given, source.form, source.folder)
     origins = {name: given[name].origin if name in given else DEFAULT for name in keys()}
-    problems = [*source.problems, *problems]
-    if config is not None:
-        asked = {name for name, origin in origins.items() if origin != DEFAULT}
-        problems += [_placed(p, origins) for p in rule_problems(config, world or World(), asked)]
-        if config.targets_path is not None and not any(p.key == "targets_path" for p in problems):
-            config = _with_target_names(config, world)
+    bad = {problem.key for problem in unfit}
+    asked = {name for name, origin in origins.items() if origin != DEFAULT}
+    broken = (_placed(p, origins) for p in rule_problems(config, world or World(), asked) if p.key not in bad)
+    problems = [*source.problems, *unfit, *broken]
+    if config.targets_path is not None and not any(p.key in ("targets_path", "cores") for p in problems):
+        config = _with_target_names(config, world)
     return Resolved(
-        config, path, source.form, origins, tuple(problems), tuple(source.warnings), tuple(source.python_files)
+        None if unfit else config,
+        path,
+        source.form,
+        origins,
+        tuple(problems),
+        tuple(source.warnings),
+        tuple(source.python_files),
     )
 
 
@@ -182,7 +188,7 @@ def _python(path: Path, ran: PythonConfig) -> _Source:
                 f"{path.name}{line}: {name!r} is not a key and has no effect; did you mean {near!r}?"
             )
     if ran.printed.strip():
-        first = printable(ran.printed.strip().splitlines()[0])[:200]
+        first = printable(ran.printed.strip().splitlines()[0])[:80]
         source.warnings.append(f"{path.name} prints while it is read: {first}")
     return source
 

@@ -33,8 +33,8 @@ class Given:
     """What a relative path is relative to."""
 
 
-def settle(given: dict[str, Given], form: str, folder: Path) -> tuple[TrainConfig | None, list[Problem]]:
-    """Return the model, or None and what is wrong with single values.
+def settle(given: dict[str, Given], form: str, folder: Path) -> tuple[TrainConfig, list[Problem]]:
+    """Return the model, and what is wrong with single values; those are at their defaults in it.
 
     Parameters
     ----------
@@ -52,16 +52,19 @@ def settle(given: dict[str, Given], form: str, folder: Path) -> tuple[TrainConfi
         default = key.official if form == "python" else key.default
         if name == "target_array_info" and (entry is None or entry.value is None):
             continue
+        if entry is None:
+            read[name] = key.kind.read(default)
+            continue
         try:
-            read[name] = _named(key.kind.read(default if entry is None else entry.value), name)
+            read[name] = _named(key.kind.read(entry.value), name)
         except UnfitError as problem:
-            place = "" if entry is None else entry.origin
-            problems.append(Problem(name, f"{name} is {problem}", f"it takes {key.kind.words}", place))
-    if problems:
-        return None, problems
-    _place_paths(read, given, folder)
-    _follow(read, given)
-    return TrainConfig(**read), []
+            problems.append(Problem(name, f"{name} is {problem}", "", entry.origin))
+            if name != "target_array_info":
+                read[name] = key.kind.read(default)
+    fit = {name: entry for name, entry in given.items() if all(problem.key != name for problem in problems)}
+    _place_paths(read, fit, folder)
+    _follow(read, fit)
+    return TrainConfig(**read), problems
 
 
 def _named(value: Any, variable: str) -> Any:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cellmap_tui.learning.config_read import Resolved
 
 WIDTH = 110
+ARRAY_NAMES = {"input_array_info": "raw", "target_array_info": "labels"}
+"""Name of the only array of a key, where the file gives none."""
 _RUN_PATHS = ("model_save_path", "logs_save_path")
 
 
@@ -58,11 +60,18 @@ def resolved_toml(resolved: Resolved, folder: Path, *, everything: bool = True, 
     return "\n".join(lines) + "\n"
 
 
-def plain_value(value: object, folder: Path | None = None) -> Any:
-    """Return a value of the model as it would be written: what its kind reads back.
+def written_value(key: str, value: Any, folder: Path | None = None) -> Any:
+    """Return the value of a key as it would be written: what its kind reads back.
 
     An object becomes its text; see `resolved_toml` for references.
     """
+    if key in ARRAY_NAMES:
+        return _arrays(value, ARRAY_NAMES[key])
+    return plain_value(value, folder)
+
+
+def plain_value(value: object, folder: Path | None = None) -> Any:
+    """Return a value of any key but the arrays' as plain lists, tables, texts and numbers."""
     if isinstance(value, Path):
         return _path(value, folder)
     if isinstance(value, PythonObject):
@@ -73,8 +82,6 @@ def plain_value(value: object, folder: Path | None = None) -> Any:
         return {"name": value.name, **{name: plain_value(part) for name, part in value.options}}
     if isinstance(value, KeepCheckpoints):
         return dataclasses.asdict(value)
-    if isinstance(value, tuple) and value and isinstance(value[0], ArrayInfo):
-        return _arrays(value)
     if isinstance(value, tuple | list):
         return [plain_value(part) for part in value]
     if isinstance(value, dict):
@@ -107,7 +114,7 @@ def _assignment(key: Key, config: TrainConfig, resolved: Resolved, folder: Path,
     if _is_implied(key.name, config, resolved):
         return None
     held = _python_reference(key.name, value, resolved, folder)
-    plain = held if held is not None else plain_value(value, folder)
+    plain = held if held is not None else written_value(key.name, value, folder)
     if not everything and held is None and _reads_as_default(key, value, plain):
         return None
     return f"{key.name} = {toml_value(plain, len(key.name) + 4)}"
@@ -170,11 +177,11 @@ def _spatial(moves: SpatialTransforms) -> dict[str, Any]:
     return told
 
 
-def _arrays(infos: Sequence[ArrayInfo]) -> dict[str, Any]:
+def _arrays(infos: Sequence[ArrayInfo], default_name: str) -> dict[str, Any]:
     told = {
         info.name: {"shape": list(info.shape), "scale": [_short(part) for part in info.scale_nm]} for info in infos
     }
-    return told[infos[0].name] if len(infos) == 1 and infos[0].name in ("raw", "labels") else told
+    return told[infos[0].name] if len(infos) == 1 and infos[0].name == default_name else told
 
 
 def _short(value: float) -> float | int:

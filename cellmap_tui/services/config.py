@@ -154,8 +154,8 @@ def config_file(path: Path) -> Path:
     if path.is_dir() and (path / "config.toml").is_file():
         return path / "config.toml"
     if not path.is_file():
-        beside = [name for name in _names_beside(path) if name.endswith((".toml", ".py"))]
-        near = nearest(path.name, beside)
+        beside = {Path(name).stem: name for name in _names_beside(path) if name.endswith((".toml", ".py"))}
+        near = beside.get(nearest(path.stem, beside), "")
         remedy = f"did you mean {path.parent / near}?" if near else "check the path"
         raise MissingDataError(f"no configuration {path}", remedy)
     return path
@@ -194,11 +194,11 @@ def told_problems(resolved: Resolved) -> tuple[ConfigProblem, ...]:
 def plain_values(resolved: Resolved) -> dict[str, Any]:
     """Return the values as a file would have them; empty where a problem stands in the way."""
     from cellmap_tui.learning.config_model import keys
-    from cellmap_tui.learning.config_write import plain_value
+    from cellmap_tui.learning.config_write import written_value
 
     if resolved.config is None:
         return {}
-    return {name: plain_value(getattr(resolved.config, name)) for name in keys()}
+    return {name: written_value(name, getattr(resolved.config, name)) for name in keys()}
 
 
 def diff_configs(

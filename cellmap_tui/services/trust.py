@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -41,7 +42,8 @@ def remember_trust(state_dir: Path, facts: PythonFacts) -> None:
         temporary.replace(path)
     except OSError:
         # Being asked once more is no harm; the configuration was allowed for this call.
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def trusted_runner(

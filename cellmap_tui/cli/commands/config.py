@@ -131,7 +131,9 @@ def check(args: argparse.Namespace, context: Context) -> int:
         return found.exit_code
     for finding in found.findings:
         place = f"{finding.place}: " if finding.place and finding.status != "ok" else ""
-        output.write(f"{_SIGNS[finding.status]} {finding.name}: {place}{finding.value}")
+        # Most problems begin with the key that they are about.
+        name = "" if finding.value.startswith(finding.name) and finding.name else f"{finding.name}: "
+        output.write(f"{_SIGNS[finding.status]} {name}{place}{finding.value}")
         if finding.remedy:
             output.write(f"    {finding.remedy}")
     return found.exit_code
