@@ -66,6 +66,8 @@ class Prepared:
     """Volumes that cannot."""
     unmapped: tuple[UnmappedId, ...] = ()
     """Ids that belong to no target."""
+    errors: list[CellmapError] = field(default_factory=list)
+    """Why they cannot."""
     conflicts: list[str] = field(default_factory=list)
     """Paths at which something else stands."""
     needed_bytes: int = 0
@@ -114,6 +116,7 @@ def prepare(request: MapLabelsRequest, report: Reporter) -> Prepared:
     targets = chosen_targets(request, own_names(request, places))
     if request.combined:
         _refuse_overlap(targets, places[0].meaning)
+    _refuse_ground_truth(request, places)
     prepared = Prepared(request, targets)
     budget = memory_budget(request.memory_bytes)
     tally = _Unmapped(targets)
@@ -163,6 +166,14 @@ def _refuse_overlap(targets: Targets, meaning: Any) -> None:
             )
 
 
+def _refuse_ground_truth(request: MapLabelsRequest, places: list[Place]) -> None:
+    root = request.data_root.absolute()
+    for place in places:
+        below = place.folder.parts[len(root.parts) :] if place.folder.is_relative_to(root) else ()
+        if "groundtruth" in below:
+            raise RefusedError(f"{place.folder} is the folder of the ground truth", "write elsewhere with -o")
+
+
 def _add_place(prepared: Prepared, place: Place, budget: MemoryBudget, tally: _Unmapped, report: Reporter) -> None:
     request = prepared.request
     try:
@@ -171,6 +182,7 @@ def _add_place(prepared: Prepared, place: Place, budget: MemoryBudget, tally: _U
     except Stopped:
         raise
     except CellmapError as error:
+        prepared.errors.append(_of_place(place, error))
         prepared.others += [_absent(place, target.name, target.kind, error) for target in prepared.targets.targets]
         return
     if request.separate:
@@ -192,6 +204,7 @@ def _add_job(
     try:
         readers = tuple((target, open_target(labels, target, ignored, instancing=how)) for target in targets)
     except CellmapError as error:
+        prepared.errors.append(_of_place(place, error))
         prepared.others.append(_absent(place, name, kind, error))
         return
     known = [reader for _, reader in readers if reader is not None]
@@ -228,6 +241,12 @@ def _volume(place: Place, name: str, kind: Any) -> MappedVolume:
 def _absent(place: Place, name: str, kind: Any, error: CellmapError) -> MappedVolume:
     state: VolumeState = "missing" if isinstance(error, MissingDataError) else "failed"
     return replace(_volume(place, name, kind), state=state, reason=str(error))
+
+
+def _of_place(place: Place, error: CellmapError) -> CellmapError:
+    """Return an error that names the crop."""
+    is_named = place.ref in error.message or str(place.folder) in error.message
+    return error if is_named else type(error)(f"{place.ref}: {error.message}", error.remedy)
 
 
 def _key(place: Place, readers: Any, ignored: tuple[str, ...], request: MapLabelsRequest, kind: str) -> str:
@@ -298,9 +317,8 @@ def _check_paths(prepared: Prepared) -> None:
 
 
 def _nothing_to_do(prepared: Prepared) -> CellmapError:
-    failed = next((volume for volume in prepared.others if volume.state != "unannotated"), None)
-    if failed is not None:
-        return MissingDataError(f"{failed.crop}: {failed.reason}")
+    if prepared.errors:
+        return prepared.errors[0]
     names = ", ".join(prepared.targets.classes[:5])
     return MissingDataError(f"no chosen crop has annotations of {names}", "`crops class:NAME` lists those that have")
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.evaluate_model import EvaluateRequest
     from cellmap_tui.services.fetch_model import FetchRequest
     from cellmap_tui.services.import_data import ImportRequest
+    from cellmap_tui.services.map_labels_model import MapLabelsRequest
     from cellmap_tui.services.journey_model import JourneyRequest
 
 
@@ -36,6 +37,8 @@ def plan_lines(command: str, request: object) -> list[str]:
         return _demo_lines(request)  # type: ignore[arg-type]
     if command == "run":
         return _journey_lines(request)  # type: ignore[arg-type]
+    if command == "map-labels":
+        return _map_labels_lines(request)  # type: ignore[arg-type]
     return [find_command(command).summary]
 
 
@@ -61,6 +64,14 @@ def _import_lines(request: ImportRequest) -> list[str]:
         *plan.notes,
         *(f"! {words}" for words in plan.warnings),
     ]
+
+
+def _map_labels_lines(request: MapLabelsRequest) -> list[str]:
+    from cellmap_tui.services import map_labels_words
+    from cellmap_tui.services.map_labels import plan_map_labels
+    from cellmap_tui.services.report import SilentReporter
+
+    return map_labels_words.plan_lines(plan_map_labels(request, SilentReporter()))
 
 
 def _fetch_lines(request: FetchRequest) -> list[str]:

@@ -98,7 +98,9 @@ class Labels:
         if not source.arrays:
             return None
         missing = [part for part in source.arrays if part not in self._arrays]
-        what = f"the array of all ids ({ALL_IDS})" if self._origin == "all" else ", ".join(missing)
+        what = "its array" if missing == [name] else f"the array of {', '.join(missing)}"
+        if self._origin == "all":
+            what = f"the array of all ids ({ALL_IDS})"
         raise MissingDataError(f"{name} is annotated, and {what} is not on disk", "fetch it with fetch-data")
 
     def _from_ids(self, name: str) -> Evidence | None:

@@ -122,7 +122,7 @@ def test_a_group_is_known_from_its_parts_and_unknown_outside_of_them_while_some_
 
 def test_annotated_arrays_that_are_not_on_disk_are_named(tmp_path):
     labels = crop(tmp_path, {"er_mem": (blank(), None)}, ["er_mem", "nuc"])
-    with pytest.raises(MissingDataError, match="nuc is annotated, and nuc is not on disk"):
+    with pytest.raises(MissingDataError, match="nuc is annotated, and its array is not on disk"):
         open_target(labels, targets_of(["nuc"]).targets[0])
 
 
