@@ -36,7 +36,9 @@ if TYPE_CHECKING:
         resolve,
         run,
         runs,
+        save_volume,
         speedtest,
+        submissions,
         validate_submission,
         verify,
     )
@@ -65,7 +67,9 @@ __all__ = [
     "resolve",
     "run",
     "runs",
+    "save_volume",
     "speedtest",
+    "submissions",
     "validate_submission",
     "verify",
 ]

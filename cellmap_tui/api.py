@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.slices import SliceImage
     from cellmap_tui.services.speedtest import SpeedtestRequest, SpeedtestResult
     from cellmap_tui.services.split_model import SplitRequest, SplitResult
+    from cellmap_tui.services.submission_log_model import Submission
     from cellmap_tui.services.validate_model import ValidateRequest, ValidateResult
     from cellmap_tui.services.verify_model import VerifyRequest, VerifyResult
 
@@ -197,6 +198,39 @@ def pack_results(request: PackRequest | None = None, *, report: Reporter | None 
     """Build the zip to upload; options as `PackRequest`."""
     result: PackResult = _run("pack-results", request, report, options)
     return result
+
+
+def save_volume(
+    array: Any, crop: str | int, label: str, *, data_root: str | Path | None = None, **options: Any
+) -> Path:
+    """Write a predicted volume ``[z, y, x]`` of your own model where `pack_results` finds it.
+
+    Parameters
+    ----------
+    array
+        NumPy, Zarr, HDF5, dask array or torch tensor: foreground above 0, or ids of objects for instance classes.
+    crop, label
+        Test crop, such as ``557``, and class.
+    data_root
+        None: as the settings say.
+    **options
+        ``voxel_size_nm`` and ``translation_nm`` where they are not the crop's; ``folder`` for another place;
+        ``overwrite``; ``test_manifest``.
+    """
+    from pathlib import Path
+
+    from cellmap_tui.services.save_volume import save_volume as save
+
+    settings = _settings()
+    root = Path(data_root) if data_root is not None else settings.data_root
+    return save(array, crop, label, **{"data_root": root, "state_dir": settings.state_dir, **options})
+
+
+def submissions(state_dir: Path | None = None) -> tuple[Submission, ...]:
+    """Return the log of packed and handed-in submissions, the latest first."""
+    from cellmap_tui.services.submissions import list_submissions
+
+    return list_submissions(state_dir or _settings().state_dir)
 
 
 def make_datasplit(

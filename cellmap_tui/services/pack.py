@@ -11,13 +11,24 @@ import contextlib
 import os
 import time
 import zipfile
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from cellmap_tui.errors import DataError
 from cellmap_tui.services.pack_coverage import coverage
+from cellmap_tui.services.pack_log import log_packed
 from cellmap_tui.services.pack_model import PackedVolume, PackRequest, PackResult
-from cellmap_tui.services.pack_parts import Part, Parts, as_refused
-from cellmap_tui.services.pack_plan import Prepared, check_room, plan_pack, prepare, warnings_of
+from cellmap_tui.services.pack_parts import Part, Parts, as_refused, part_key
+from cellmap_tui.services.pack_plan import (
+    Prepared,
+    check_found,
+    check_room,
+    plan_pack,
+    prepare,
+    warnings_of,
+    with_jobs,
+    zero_jobs,
+)
 from cellmap_tui.services.pack_provenance import provenance
 from cellmap_tui.services.pack_work import Failure, Packed, pack_all
 from cellmap_tui.text import count, size
@@ -62,6 +73,7 @@ def pack_results(request: PackRequest, report: Reporter) -> PackResult:
     """
     started = time.perf_counter()
     prepared = prepare(request, report)
+    check_found(prepared)
     notes = warnings_of(request, list(prepared.coverage.cells), prepared.output)
     for words in notes:
         report.warning(words)
@@ -81,9 +93,22 @@ def pack_results(request: PackRequest, report: Reporter) -> PackResult:
         failures = _failures(prepared, packed)
         if failures and not request.skip_wrong:
             return _result(prepared, packed, failures, None, started, notes)
+        if failures and request.fill_missing == "zeros":
+            prepared = _fill(prepared, packed, failures, parts, report)
         zipped = _written(request, prepared, packed, parts, report)
         parts.remove()
-    return _result(prepared, packed, failures, zipped, started, notes)
+    result = _result(prepared, packed, failures, zipped, started, notes)
+    return replace(result, log_id=log_packed(request, prepared, packed, result, report))
+
+
+def _fill(
+    prepared: Prepared, packed: Packed, failures: dict[str, Failure], parts: Parts, report: Reporter
+) -> Prepared:
+    """Pack zeros for what could not be packed."""
+    zeros = [job for job in zero_jobs(prepared) if job.name in failures]
+    keys = {job.name: part_key(job) for job in zeros}
+    packed.parts |= pack_all(zeros, keys, parts, workers=1, memory_bytes=prepared.memory_bytes, report=report).parts
+    return with_jobs(prepared, zeros)
 
 
 def _failures(prepared: Prepared, packed: Packed) -> dict[str, Failure]:
@@ -220,7 +245,7 @@ def _result(
         required=len(volumes),
         present=sum(v.max_value > 0 for v in inside),
         empty=sum(v.max_value == 0 for v in inside),
-        filled=sum(v.state == "missing" for v in inside),
+        filled=sum(v.state in ("missing", "unreadable") for v in inside),
         missing=len(volumes) - len(inside),
         failed=len(failures),
         volumes=volumes,
@@ -233,13 +258,21 @@ def _result(
 def _row(cell: Cell, packed: Packed, failures: dict[str, Failure]) -> PackedVolume:
     name = f"{cell.crop}/{cell.label}"
     part, failure = packed.parts.get(name), failures.get(name)
-    if part is None or failure is not None:
-        words = failure or Failure("", "")
-        state = cell.state if failure is None else "unreadable"
-        return PackedVolume(cell.crop, cell.label, state, "", 0, 0, problem=words.problem, fix=words.fix)
+    words = failure or Failure("", "")
+    state = cell.state if failure is None else "unreadable"
+    if part is None:
+        return PackedVolume(cell.crop, cell.label, state, "", 0, 0, (), words.problem, words.fix)
     facts = part.facts
     return PackedVolume(
-        cell.crop, cell.label, facts.state, facts.dtype, facts.max_value, part.stored_bytes, facts.warnings
+        cell.crop,
+        cell.label,
+        facts.state if failure is None else state,
+        facts.dtype,
+        facts.max_value,
+        part.stored_bytes,
+        facts.warnings,
+        words.problem,
+        words.fix,
     )
 
 

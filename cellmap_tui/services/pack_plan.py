@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import MissingDataError, RefusedError, RequestError
@@ -20,6 +20,7 @@ from cellmap_tui.text import count, size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cellmap_tui.challenge.crops import Annotation
     from cellmap_tui.services.pack_model import Cell
     from cellmap_tui.services.report import Reporter
 
@@ -48,6 +49,8 @@ class Prepared:
     """Volumes at once."""
     memory_bytes: int
     """Memory for voxels."""
+    required: tuple[Annotation, ...]
+    """Every volume that is scored."""
 
     @property
     def todo(self) -> list[VolumeJob]:
@@ -88,13 +91,29 @@ def plan_pack(request: PackRequest, report: Reporter | None = None) -> PackPlan:
     )
 
 
+def check_found(prepared: Prepared) -> None:
+    """Refuse to pack nothing.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no prediction at all; says where one would be found.
+    """
+    found = prepared.coverage
+    if found.count("missing") == found.required:
+        raise MissingDataError(
+            f"{found.input} holds none of the {count(found.required)} volumes that are scored",
+            f"expected for example {expected_words(found.input, prepared.required)}",
+        )
+
+
 def prepare(request: PackRequest, report: Reporter) -> Prepared:
     """Find the predictions, and what is packed of them already.
 
     Raises
     ------
     MissingDataError
-        If there is no prediction at all.
+        If there is nothing at the place that was named.
     RefusedError
         If the zip exists already and may not be replaced, or its place cannot be written.
     """
@@ -102,11 +121,6 @@ def prepare(request: PackRequest, report: Reporter) -> Prepared:
     check_output(output, overwrite=request.overwrite)
     required = required_volumes(request, report)
     places = find_places(request, required)
-    if not places.found:
-        raise MissingDataError(
-            f"{places.input} holds none of the {count(len(required))} volumes that are scored",
-            f"expected for example {expected_words(places.input, required)}",
-        )
     found = coverage_of(request, required, places, report)
     packed = {(cell.crop, cell.label) for cell in found.cells if cell.is_packed}
     jobs = []
@@ -123,7 +137,19 @@ def prepare(request: PackRequest, report: Reporter) -> Prepared:
         if part is not None:
             kept[job.name] = part
     memory_bytes = _memory(request)
-    return Prepared(output, found, tuple(jobs), keys, kept, _workers(request), memory_bytes)
+    return Prepared(output, found, tuple(jobs), keys, kept, _workers(request), memory_bytes, tuple(required))
+
+
+def zero_jobs(prepared: Prepared) -> list[VolumeJob]:
+    """Return a volume of zeros for everything that is scored."""
+    return [VolumeJob(annotation, None, None) for annotation in prepared.required]
+
+
+def with_jobs(prepared: Prepared, jobs: list[VolumeJob]) -> Prepared:
+    """Return a preparation in which these volumes stand in place of their namesakes, in the same order."""
+    by_name = {job.name: job for job in (*prepared.jobs, *jobs)}
+    ordered = tuple(by_name[job.name] for job in zero_jobs(prepared) if job.name in by_name)
+    return replace(prepared, jobs=ordered)
 
 
 def output_of(request: PackRequest) -> Path:
