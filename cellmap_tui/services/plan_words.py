@@ -39,6 +39,10 @@ def plan_lines(command: str, request: object) -> list[str]:
         return _journey_lines(request)  # type: ignore[arg-type]
     if command == "map-labels":
         return _map_labels_lines(request)  # type: ignore[arg-type]
+    if command == "export":
+        from cellmap_tui.services.export_words import export_lines
+
+        return export_lines(request)  # type: ignore[arg-type]
     return [find_command(command).summary]
 
 

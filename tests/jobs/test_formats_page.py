@@ -25,6 +25,7 @@ from cellmap_tui.services.evaluate_model import (
     PairPlan,
     PairResult,
 )
+from cellmap_tui.services.export_model import ExportedFile, ExportedVolume, ExportResult
 from cellmap_tui.services.fetch_archive import FetchArchivePlan, FetchArchiveResult
 from cellmap_tui.services.fetch_model import (
     Amount,
@@ -57,6 +58,7 @@ def section(title):
     [
         ("demo", [DemoResult]),
         ("import", [ImportResult, ImportedArray]),
+        ("export", [ExportResult, ExportedFile, ExportedVolume]),
         ("fetch-data", [FetchResult, CropResult, FetchFailure, FetchPlan, CropPlan, LevelPlan, Amount]),
         ("verify", [VerifyResult, CropCheck, PartCheck, Problem]),
         ("evaluate", [EvaluateResult, ClassResult, PairResult, EvaluatePlan, PairPlan, Explanation, ObjectRow]),
