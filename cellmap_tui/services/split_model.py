@@ -177,12 +177,20 @@ class SplitCrop:
     """Its line in the CSV; None where it is left out."""
     fold: int | None = None
     """Fold in which it validates, from 1; None without folds, or if it never does."""
+    is_resin: bool = False
+    """Whether every annotated class is absent: empty resin, a true negative."""
     together: tuple[str, ...] = ()
     """Crops of the same dataset that it overlaps; they are on its side."""
     dropped: DropKind | None = None
     """Why it is left out; None where it is used."""
     reason: str = ""
     """The reason in words, with what helps."""
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether it is known to show none of the targets."""
+        states = {stand.state for stand in self.targets}
+        return "absent" in states and not states & {"present", "annotated"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,29 @@ def scan_label(
     )
 
 
+def has_foreground(path: Path) -> bool:
+    """Return whether a label volume has any voxel of its class; mostly a look at its coarsest level is enough.
+
+    Raises
+    ------
+    MissingDataError
+        If there is nothing at `path`.
+    DataError
+        If it is broken.
+    """
+    volume = open_volume(path)
+    level = volume.finest
+    box = Box((0, 0, 0), level.shape)
+    if not level.fill_value and not any(has_chunk(level, number) for number in chunks_of(box, level.chunks)):
+        return False
+    unknown_value = read_annotation(volume).unknown_value
+    coarsest = volume.levels[-1]
+    values = read_inside(coarsest, open_level(coarsest), Box((0, 0, 0), coarsest.shape))
+    if (_without(values, unknown_value) != 0).any():
+        return True
+    return scan_label(path).is_present  # thin things are lost in coarse levels
+
+
 def _go_on() -> None:
     """Nobody wants to stop."""
 

@@ -1,0 +1,111 @@
+"""Targets that nothing can be learned of: told with the crops that were searched and each reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cellmap_tui.errors import RequestError
+from cellmap_tui.services.split_model import DROP_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cellmap_tui.challenge.targets import Target
+    from cellmap_tui.services.report import Reporter
+    from cellmap_tui.services.split_judge import Judged
+    from cellmap_tui.services.split_model import TargetState
+    from cellmap_tui.services.split_sources import Candidate
+    from cellmap_tui.services.split_targets import Meaning
+
+_WORDS: dict[TargetState, str] = {
+    "unknown": "do not annotate it",
+    "missing": "annotate it, but the labels are not on disk",
+    "absent": "annotate it and have no voxel of it",
+    "part": "annotate only some of its members, and have none of them",
+    "coarse": "have labels coarser than the scale",
+    "broken": "have labels that cannot be read",
+}
+_SHOWN = 3
+
+
+def check_annotated(candidates: Sequence[Candidate], meaning: Meaning, report: Reporter) -> None:
+    """Raise for targets that no crop annotates, before any label is read.
+
+    Raises
+    ------
+    RequestError
+        Names every such target, the crops that were searched, and why each does not do.
+    """
+    nowhere = [
+        target
+        for target in meaning.targets.targets
+        if not any(meaning.source(name, c.annotated).arrays for c in candidates for name in target.classes)
+    ]
+    if nowhere:
+        refs = [candidate.ref for candidate in candidates]
+        raise _error([(target, {"do not annotate it": refs}) for target in nowhere], meaning, len(refs), report)
+
+
+def check_shown(judged: Sequence[Judged], meaning: Meaning, report: Reporter) -> None:
+    """Raise for targets that no crop that is used shows.
+
+    Raises
+    ------
+    RequestError
+        Names every such target, the crops that were searched, and why each does not do.
+    """
+    found = []
+    for target in meaning.targets.targets:
+        if not any(crop.dropped is None and crop.shows(target.name) for crop in judged):
+            found.append((target, _reasons(target.name, judged)))
+    if found:
+        raise _error(found, meaning, len(judged), report)
+
+
+def _reasons(name: str, judged: Sequence[Judged]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for crop in judged:
+        state = next(view.stand.state for view in crop.views if view.stand.name == name)
+        words = _WORDS.get(state)
+        if words is None and crop.dropped is not None:
+            words = f"have it but are left out: {DROP_WORDS[crop.dropped]}"
+        reasons.setdefault(words or "have it", []).append(crop.candidate.ref)
+    return reasons
+
+
+def _error(
+    targets: Sequence[tuple[Target, dict[str, list[str]]]], meaning: Meaning, searched: int, report: Reporter
+) -> RequestError:
+    parts = []
+    for target, reasons in targets:
+        told = [_counted(words, refs) for words, refs in reasons.items()]
+        parts.append(
+            f"nothing to learn {target.name} from in {_crops(searched)}: {', '.join(told)}{_why(target, meaning)}"
+        )
+        for words, refs in reasons.items():
+            if len(refs) > _SHOWN:
+                report.warning(f"{target.name}: {len(refs)} crops {words}: {' '.join(refs)}")
+    left = [name for name in meaning.targets.names if name not in {target.name for target, _ in targets}]
+    instead = f"choose others, such as -c {','.join(left)}" if left else "choose other classes or crops"
+    return RequestError("; ".join(parts), f"{instead}; --force goes on without")
+
+
+def _counted(words: str, refs: Sequence[str]) -> str:
+    shown = ", ".join(refs[:_SHOWN]) + (f" and {len(refs) - _SHOWN} more" if len(refs) > _SHOWN else "")
+    return f"{len(refs)} {_singular(words) if len(refs) == 1 else words} ({shown})"
+
+
+def _singular(words: str) -> str:
+    for plural, single in (("do not", "does not"), ("annotate ", "annotates "), ("have ", "has "), (" are ", " is ")):
+        if words.startswith(plural.lstrip()):
+            return words.replace(plural, single, 1)
+    return words
+
+
+def _why(target: Target, meaning: Meaning) -> str:
+    info = meaning.table.named(target.name)
+    return f" ({info.not_scored_reason})" if info is not None and info.not_scored_reason else ""
+
+
+def _crops(number: int) -> str:
+    return f"{number} crop{'' if number == 1 else 's'}"
