@@ -359,7 +359,7 @@ def _record(request: ExportRequest, found: Survey, task: Task) -> dict[str, Any]
 def _label_record(region: Region) -> dict[str, Any]:
     if region.record is None:
         volumes = {volume.name: volume for reader in region.readers.values() for volume in reader.volumes}
-        stamps = {name: folder_stamp(volume.path) for name, volume in volumes.items()}  # type: ignore[attr-defined]
+        stamps = {name: folder_stamp(volume.path) for name, volume in volumes.items()}
         region.record = {
             "crop": region.crop.ref,
             "arrays": stamps,
