@@ -49,7 +49,9 @@ class CropSlices:
         key: str = "",
     ) -> None:
         self.crop = crop
-        self.key = f"{data_root}:{crop.ref}:{key}"
+        self.data_root = data_root
+        self.catalog = catalog
+        self.key = f"{data_root}:{crop.ref}" + (f":{key}" if key else "")
         present = local_classes(data_root, crop)
         self._predicted = _found(data_root, crop) if predicted is None else dict(predicted)
         local = tuple(name for name in crop.classes if name in present)
@@ -89,6 +91,7 @@ class CropSlices:
             voxels_per_pixel=image.voxels_per_pixel,
             level=image.em_level,
             notes=image.notes,
+            facts=image.facts,
             unknown_share=image.unknown_share,
         )
 

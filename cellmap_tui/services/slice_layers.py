@@ -73,7 +73,7 @@ def read_layers(
     if has_truth and "gt" in predicted:
         plane.add_truth(predicted["gt"], is_stale)
     elif has_truth:
-        plane.take(labels.read(wanted, pixels, voxel, is_stale))
+        plane.take(labels.read(_as_predicted(wanted, look, predicted, labels), pixels, voxel, is_stale))
     for kind in look.kinds:
         if kind in {"predictions", "processed"}:
             plane.add_predicted(kind, predicted.get(kind), is_stale, over_truth=has_truth)
@@ -81,6 +81,16 @@ def read_layers(
         kind_of_errors = next((kind for kind in _ERRORS_OF if kind in predicted), "predictions")
         plane.add_errors(kind_of_errors, predicted.get(kind_of_errors), is_stale)
     return plane.drawn
+
+
+def _as_predicted(
+    wanted: LabelChoice, look: SliceLook, predicted: Mapping[str, Predicted], labels: Labels
+) -> LabelChoice:
+    """Return the truth that goes with predictions: the same classes, as far as they are annotated here."""
+    if wanted.classes:
+        return wanted
+    names = {name for kind in look.kinds if kind in predicted for name in predicted[kind].classes}
+    return replace(wanted, classes=tuple(name for name in labels.local if name in names))
 
 
 @dataclass
@@ -96,13 +106,15 @@ class _Plane:
     legend: list[LegendEntry] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
     unknown: NDArray[np.bool_] | None = None
 
     @property
     def drawn(self) -> LabelSlice:
         """Everything together."""
         unknown = np.zeros(self.pixels.shape, np.bool_) if self.unknown is None else self.unknown
-        return LabelSlice(tuple(self.layers), unknown, tuple(self.legend), tuple(self.marks), tuple(self.notes))
+        legend, marks = tuple(self.legend), tuple(self.marks)
+        return LabelSlice(tuple(self.layers), unknown, legend, marks, tuple(self.notes), tuple(self.facts))
 
     def take(self, truth: LabelSlice) -> None:
         """Begin with the ground truth."""
@@ -183,7 +195,7 @@ class _Plane:
         if compared:
             both = shares[TP] * 2 + shares[FP] + shares[FN]
             dice = f"{2 * shares[TP] / both:.2f}" if both else "-"
-            self.notes.append(f"{' '.join(compared[:4])}: Dice {dice} in this picture")
+            self.facts.append(f"{' '.join(compared[:4])}: Dice {dice} in this picture")
 
     def _errors_of(
         self, kind: str, source: Predicted | None, name: str

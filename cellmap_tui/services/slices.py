@@ -121,6 +121,8 @@ class SliceImage:
     """Share of the pixels that are hatched."""
     notes: tuple[str, ...]
     """Remarks, such as a class that cannot be read."""
+    facts: tuple[str, ...] = ()
+    """What was measured on the way, such as the Dice of an error overlay in this picture."""
 
 
 def draw_slice(request: SliceRequest) -> SliceImage:
@@ -290,6 +292,7 @@ class SliceSource:
             marks=drawn.marks,
             unknown_share=float(drawn.unknown.mean()),
             notes=(*em.notes, *drawn.notes),
+            facts=drawn.facts,
         )
 
 

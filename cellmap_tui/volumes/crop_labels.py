@@ -98,6 +98,8 @@ class LabelSlice:
     """Centres of objects."""
     notes: tuple[str, ...]
     """Classes that could not be read, and why."""
+    facts: tuple[str, ...] = ()
+    """What was measured on the way."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,9 +184,14 @@ class Labels:
 
     def _default_classes(self) -> list[str]:
         """Return what is drawn when nothing is named: groups below their members, or all ids at once."""
-        local = [name for name in self._crop.classes if is_there(self._path(name))]
-        if len(local) > _FEW_CLASSES and is_there(self._path(ALL_IDS)):
+        if len(self.local) > _FEW_CLASSES and is_there(self._path(ALL_IDS)):
             return [ALL_IDS]
+        return self.local
+
+    @property
+    def local(self) -> list[str]:
+        """Classes whose labels are on disk, groups below their members."""
+        local = [name for name in self._crop.classes if is_there(self._path(name))]
         return sorted(local, key=self.members, reverse=True)
 
     def members(self, name: str) -> int:

@@ -121,9 +121,7 @@ class EvalViewing(BaseScreen):
         except CellmapError as error:
             self.app.notify(str(error), severity="warning")
             return
-        self.app.push_screen(
-            EvalSlice(source, pointed(look, position_nm), f"{crop}  {label}: truth filled, prediction outlined")
-        )
+        self.app.push_screen(EvalSlice(source, pointed(look, position_nm), f"{crop}  {label}"))
 
     def action_view(self) -> None:
         """View the slice of the pair in hand on the whole screen."""

@@ -1,35 +1,51 @@
-"""Slices of one crop on the whole screen, with a legend."""
+"""Slices of one crop on the whole screen, with a legend; a second picture of the same place beside it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.content import Content
+from textual import on, work
+from textual.containers import Horizontal
+from textual.message import Message
 from textual.widgets import Static
+from textual.worker import get_current_worker
 
+from cellmap_tui.app.keys import bind
+from cellmap_tui.app.screens.slice_classes import ChooseClasses
 from cellmap_tui.app.screens.sub import SubScreen
-from cellmap_tui.app.signs import sign
+from cellmap_tui.app.slice_words import legend
+from cellmap_tui.app.widgets.ask_text import AskText
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.protocol_image import protocol_problem
-from cellmap_tui.app.widgets.slice_state import Look
+from cellmap_tui.app.widgets.slice_state import Look, kind_cycle, kinds_words
 from cellmap_tui.app.widgets.slice_view import SliceView
-from cellmap_tui.text import number, printable
+from cellmap_tui.challenge.layout import label_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from textual.app import ComposeResult
+    from textual.binding import BindingType
+    from textual.events import DescendantFocus
     from textual.timer import Timer
 
     from cellmap_tui.app.browsing import Browsed, CropItem
+    from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.app.screens.base import BaseScreen
-    from cellmap_tui.app.widgets.slice_state import Drawing, LegendEntry, SliceSource
+    from cellmap_tui.app.widgets.slice_state import Drawing, Kind, SliceSource
+    from cellmap_tui.services.find_object import Place
 
-_STATES = {"absent": "not in this slice", "unknown": "not annotated in this crop"}
+WHERE = "120 40 33 is a voxel, 980 640 528 nm a position, z 12 a slice, mito a class, mito 7 an object."
 
 
-def view_crop(screen: BaseScreen, browsed: Browsed, item: CropItem, *, only_class: str | None = None) -> None:
-    """Open the slices of a crop, or say why there are none."""
+def view_crop(
+    screen: BaseScreen, browsed: Browsed, item: CropItem, *, only_class: str | None = None, go_to: str = ""
+) -> None:
+    """Open the slices of a crop, at a place where one is named, or say why there are none."""
     data_root = browsed.catalog.data_root
     if data_root is None or item.share <= 0:
         screen.app.notify(
@@ -43,7 +59,30 @@ def view_crop(screen: BaseScreen, browsed: Browsed, item: CropItem, *, only_clas
     look = Look.at_middle(item.crop.grid)
     if only_class in source.classes:
         look = replace(look, only_class=only_class)
-    screen.app.push_screen(SliceScreen(source, look, item.crop.ref))
+    screen.app.push_screen(SliceScreen(source, look, item.crop.ref, go_to))
+
+
+def view_class(screen: BaseScreen, browsed: Browsed, class_name: str) -> None:
+    """Open the slices of a crop on this disk that has a class, at its largest section; or say there is none."""
+    data_root = browsed.catalog.data_root
+    here = [item for item in browsed.items if item.share > 0 and class_name in item.crop.classes]
+    if data_root is None or not here:
+        screen.app.notify(
+            f"No crop on this disk is annotated for {class_name}; 1 lists those in the bucket.", severity="warning"
+        )
+        return
+    # Where the class is absent, its array has no chunk.
+    item = next((item for item in here if has_chunks(data_root / label_path(item.crop, class_name))), here[0])
+    view_crop(screen, browsed, item, only_class=class_name, go_to=class_name)
+
+
+def has_chunks(group: Path) -> bool:
+    """Return whether anything was written into the finest array of a label group, or into an array."""
+    for folder in (group / "s0", group):
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            if any(entry.name[0].isdigit() for entry in entries):
+                return True
+    return False
 
 
 class SliceScreen(SubScreen):
@@ -57,34 +96,67 @@ class SliceScreen(SubScreen):
         Where to begin.
     title
         Name of the crop.
+    go_to
+        Where to go from there, in the words of `find_place`.
     """
 
     MODE = "data"
     AUTO_FOCUS = "SliceView"
     CSS_PATH = "slice.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("slice.compare", "compare"),
+        bind("slice.goto", "go_to"),
+        bind("slice.choose", "choose", show=False),
+    ]
 
-    def __init__(self, source: SliceSource, look: Look, title: str) -> None:
+    class Found(Message):
+        """A place was found."""
+
+        def __init__(self, place: Place) -> None:
+            self.place = place
+            super().__init__()
+
+    def __init__(self, source: SliceSource, look: Look, title: str, go_to: str = "") -> None:
         super().__init__()
         self._source = source
         self._look = look
         self._title = title
+        self._begin_at = go_to
         self._toast: Timer | None = None
+        self._drawings: dict[str, Drawing] = {}
 
     def compose_body(self) -> ComposeResult:
         """Yield the slice and the legend."""
-        with Pane(id="slice") as pane:
+        with Horizontal(id="views"), Pane(id="slice") as pane:
             pane.set_title(self._title)
-            yield SliceView(images=self.cellmap.settings.images)
+            yield SliceView(images=self.cellmap.settings.images, draws_ahead=True, id="first")
         with Pane(id="legend") as pane:
             pane.set_title("legend")
             yield Static(markup=False)
 
     def on_mount(self) -> None:
         """Draw the first slice."""
-        self.query_one(SliceView).show(self._source, self._look)
+        self.view.show(self._source, self._look)
+        if self._begin_at:
+            self._find(self._begin_at, self._look)
         problem = protocol_problem(self.cellmap.settings.images, self.app.console.color_system)
         if problem:
             self.cellmap.notify_once(problem, severity="warning", timeout=10)
+
+    @property
+    def view(self) -> SliceView:
+        """The first picture."""
+        return self.query_one("#first", SliceView)
+
+    @property
+    def other(self) -> SliceView | None:
+        """The second picture, if it stands beside the first."""
+        return next(iter(self.query("#second").results(SliceView)), None)
+
+    @property
+    def focused_view(self) -> SliceView:
+        """The picture that keys are about."""
+        return self.focused if isinstance(self.focused, SliceView) else self.view
 
     def on_screen_suspend(self) -> None:
         """Draw half cells below what opens over the slice."""
@@ -106,36 +178,122 @@ class SliceScreen(SubScreen):
 
     def on_slice_view_drawn(self, event: SliceView.Drawn) -> None:
         """Say what is seen."""
+        view = event.view
+        self._drawings[view.id or ""] = event.drawing
+        if view is self.focused_view:
+            self._show_legend(event.drawing)
+        pane = self.query_one("#slice" if view is self.view else "#beside", Pane)
+        kinds = view.look.kinds if view.look is not None else ()
+        words = "" if kinds == ("gt",) and self.other is None else f"  {kinds_words(kinds)}"
+        pane.set_title(f"{self._title}{words}", event.drawing.level)
+
+    def _show_legend(self, drawing: Drawing) -> None:
         is_column = not self.has_class("-narrow")
-        self.query_one("#legend Static", Static).update(legend(event.drawing, column=is_column))
-        self.query_one("#slice", Pane).set_title(self._title, event.drawing.level)
+        shown = self.query_one("#legend Static", Static)
+        words = legend(drawing, column=is_column)
+        if shown.content != words:
+            shown.update(words)
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Explain the picture that has the focus."""
+        if isinstance(event.widget, SliceView) and (drawing := self._drawings.get(event.widget.id or "")):
+            self._show_legend(drawing)
+
+    # Two pictures
+
+    async def action_compare(self) -> None:
+        """Put a second picture beside the first, or take it away."""
+        if self.other is not None:
+            self.view.focus()
+            self._drawings.pop("second", None)
+            await self.query_one("#beside", Pane).remove()
+            if self._look_again:
+                self.view.post_message(SliceView.Drawn(self.view, self._look_again))
+            return
+        view = SliceView(images=self.cellmap.settings.images, draws_ahead=True, id="second")
+        pane = Pane(view, id="beside")
+        await self.query_one("#views", Horizontal).mount(pane)
+        look = self.view.look or self._look
+        view.show(self._source, replace(look, kinds=other_kinds(look.kinds, self._source.kinds)))
+        view.focus()
+
+    @property
+    def _look_again(self) -> Drawing | None:
+        return self._drawings.get("first")
+
+    @on(SliceView.Moved)
+    def _follow(self, event: SliceView.Moved) -> None:
+        """Keep both pictures at one place; what is drawn in each stays its own."""
+        follower = self.other if event.view is self.view else self.view
+        if follower is not None and follower.look is not None and self.other is not None:
+            follower.look_at(replace(event.look, kinds=follower.look.kinds))
+
+    # Places and classes
+
+    def action_go_to(self) -> None:
+        """Ask where to go."""
+        if self.focused_view.look is not None:
+            self.app.push_screen(AskText(f"go to, in {self._title}", WHERE, "z y x"), self._search)
+
+    def _search(self, wish: str | None) -> None:
+        look = self.focused_view.look
+        if wish and look is not None:
+            self._find(wish, look)
+
+    @work(thread=True, exclusive=True, group="slice.find", exit_on_error=False)
+    def _find(self, wish: str, look: Look) -> None:
+        from cellmap_tui.services.find_object import find_place
+
+        worker = get_current_worker()
+        source = cast("CropSlices", self._source)
+        place = find_place(
+            wish,
+            source.crop,
+            source.data_root,
+            source.catalog,
+            at=look.point,
+            class_name=look.only_class or (look.classes[0] if len(look.classes) == 1 else None),
+            axis=look.axis,
+            is_stale=lambda: worker.is_cancelled,
+        )
+        self.post_message(self.Found(place))
+
+    @on(Found)
+    def _go_there(self, event: Found) -> None:
+        look = self.focused_view.look
+        if look is None:
+            return
+        place = event.place
+        look = replace(look, point=place.voxel, pointed=True)
+        if place.class_name in self._source.classes:
+            look = replace(look, only_class=place.class_name)
+        self._look_everywhere(look)
+        if place.words:
+            self.app.notify(place.words)
+
+    def action_choose(self) -> None:
+        """Choose which classes are drawn."""
+        look = self.focused_view.look
+        if look is None or not self._source.classes:
+            return
+        chosen = (look.only_class,) if look.only_class else look.classes
+        self.app.push_screen(ChooseClasses(self._source.classes, chosen), self._take_classes)
+
+    def _take_classes(self, chosen: tuple[str, ...] | None) -> None:
+        look = self.focused_view.look
+        if chosen is not None and look is not None:
+            self._look_everywhere(replace(look, classes=chosen, only_class=None))
+
+    def _look_everywhere(self, look: Look) -> None:
+        self.focused_view.look_at(look)
+        follower = self.other if self.focused_view is self.view else self.view
+        if follower is not None and follower.look is not None:
+            follower.look_at(replace(look, kinds=follower.look.kinds))
 
 
-def legend(drawing: Drawing, *, column: bool) -> Content:
-    """Return the classes of a slice with their colours; in a column also what is not in it, and remarks."""
-    present = [entry for entry in drawing.legend if entry.state == "present"]
-    if not column:
-        return Content("  ").join([_entry(entry) for entry in present] or [Content("no label in this slice")])
-    lines = [_entry(entry, with_value=True) for entry in present]
-    for state, words in _STATES.items():
-        names = " ".join(entry.name for entry in drawing.legend if entry.state == state)
-        if names:
-            lines += [
-                Content(""),
-                Content.styled(words, "bold $foreground-muted"),
-                Content.styled(names, "$foreground-muted"),
-            ]
-    if drawing.unknown_share:
-        share = number(float(f"{100 * drawing.unknown_share:.3g}"))
-        lines += [Content(""), Content(f"hatched: {share} % of the picture is unknown")]
-    lines += [Content.styled(f"{sign('warning')} {printable(note)}", "$text-warning") for note in drawing.notes]
-    return Content("\n").join(lines)
-
-
-def _entry(entry: LegendEntry, *, with_value: bool = False) -> Content:
-    colour = "" if entry.colour is None else "#{:02x}{:02x}{:02x}".format(*entry.colour)
-    swatch = ("▒▒" if entry.colour is None else "██", colour)
-    words = f" {entry.letter} {entry.name}"
-    if with_value and entry.value:
-        words += "  here" if entry.value == 1 else f"  {entry.value} here"
-    return Content.assemble(swatch, printable(words))
+def other_kinds(kinds: tuple[Kind, ...], there: tuple[Kind, ...]) -> tuple[Kind, ...]:
+    """Return what the second picture shows first: what the first one does not."""
+    if "error" in there and kinds != ("error",) and len(kinds) > 1:
+        return ("error",)
+    cycle = [one for one in kind_cycle(there) if len(one) == 1 and one != kinds]
+    return cycle[0] if cycle else kinds

@@ -121,6 +121,8 @@ class Drawing:
     """The EM level that was read and why, in words."""
     notes: tuple[str, ...] = ()
     """Remarks, such as a class that cannot be read."""
+    facts: tuple[str, ...] = ()
+    """What was measured on the way."""
     unknown_share: float = 0.0
     """Share of the pixels that are hatched."""
 

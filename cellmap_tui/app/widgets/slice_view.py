@@ -25,7 +25,7 @@ from cellmap_tui.app.widgets.columns import fitted
 from cellmap_tui.app.widgets.half_cells import with_letters
 from cellmap_tui.app.widgets.protocol_image import Picture, ProtocolImage, protocol_problem
 from cellmap_tui.app.widgets.slice_ahead import Frames, direction, draw_ahead, looks_ahead, strips_of
-from cellmap_tui.app.widgets.slice_state import Drawing, Look, SliceSpec, kind_cycle
+from cellmap_tui.app.widgets.slice_state import KIND_WORDS, Drawing, Look, SliceSpec, kind_cycle
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.text import printable
 
@@ -448,6 +448,8 @@ class SliceView(Widget, can_focus=True):
         text = self._look.words(width - 1)
         if self._look.only_class:
             text = f"{self._look.only_class} only  {text}"
+        if self._look.kinds != ("gt",):
+            text = f"{'+'.join(KIND_WORDS[kind] for kind in self._look.kinds)}  {text}"
         if self._here and len(text) + len(self._here) + 2 <= width:
             text += f"  {self._here}"
         return Strip([Segment(fitted(text, width), self.get_component_rich_style("slice--line"))], width)
