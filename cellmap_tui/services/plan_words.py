@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.evaluate_model import EvaluateRequest
     from cellmap_tui.services.fetch_model import FetchRequest
     from cellmap_tui.services.import_data import ImportRequest
-    from cellmap_tui.services.map_labels_model import MapLabelsRequest
     from cellmap_tui.services.journey_model import JourneyRequest
+    from cellmap_tui.services.map_labels_model import MapLabelsRequest
 
 
 _MOST_WRONG = 5
