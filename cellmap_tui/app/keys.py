@@ -122,6 +122,12 @@ PANES = (
     Key("eval.compare", "c", "compare", "Compare with another evaluation, side by side; again to choose another."),
     Key("eval.turn", "t", "all pairs", "Change between the classes and all pairs of crop and class."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),
+    Key("classes.targets", "t", "targets", "Edit targets: which classes a network should produce as one."),
+    Key("targets.move", "m", "move to", "Choose the target that the class goes to."),
+    Key("targets.rename", "r", "rename", "Give the target another name."),
+    Key("targets.kind", "i", "kind", "Tell the target's objects apart, or no longer."),
+    Key("targets.core", "c", "cores", "Learn the cores of touching objects too, or no longer."),
+    Key("targets.load", "f", "open file", "Read targets from a file."),
     Key("classes.heat", "m", "heat map", "Show crops per class and dataset."),
 )
 """Letters of single panes."""

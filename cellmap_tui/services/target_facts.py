@@ -141,7 +141,16 @@ def _contents(
         for name in target.classes
         for array in class_source(name, frozenset(crop.classes), table, labels=crop.classes).arrays
     }
-    return [contents[crop.ref, array] for array in sorted(arrays) if (crop.ref, array) in contents]
+    whole = [array for array in sorted(arrays) if not any(_holds(other, array, table) for other in arrays)]
+    return [contents[crop.ref, array] for array in whole if (crop.ref, array) in contents]
+
+
+def _holds(group: str, part: str, table: ClassTable) -> bool:
+    """Return whether a class is a part of a group, so that its voxels are counted with the group's."""
+    outer, inner = table.named(group), table.named(part)
+    if outer is None or inner is None or outer.id == inner.id:
+        return False
+    return set(inner.member_ids or (inner.id,)) <= set(outer.member_ids)
 
 
 def _crop_checks(rows: tuple[TargetFacts, ...]) -> list[TargetCheck]:

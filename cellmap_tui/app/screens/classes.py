@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from cellmap_tui.app.screens.targets import TargetsDraft
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.services.class_facts import ClassCounts, ClassRow
 
@@ -58,6 +59,7 @@ class ClassesScreen(BaseScreen):
     AUTO_FOCUS = "ClassTree"
     CSS_PATH = "classes.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
+        bind("classes.targets", "targets"),
         bind("classes.resolve", "resolve"),
         bind("classes.heat", "heat"),
         bind("do.filter", "filter"),
@@ -80,6 +82,7 @@ class ClassesScreen(BaseScreen):
         self._rows: tuple[ClassRow, ...] = ()
         self._counts: ClassCounts | None = None
         self._folded = {WHOLE}
+        self._draft: TargetsDraft | None = None
 
     def compose_body(self) -> ComposeResult:
         """Yield the panes."""
@@ -254,6 +257,17 @@ class ClassesScreen(BaseScreen):
     def _take_cell(self, cell: tuple[str, str] | None) -> None:
         if cell is not None:
             self._go_to_crops(*cell)
+
+    def action_targets(self) -> None:
+        """Edit targets, where they were left."""
+        from cellmap_tui.app.screens.targets import TargetsDraft, TargetsScreen
+
+        if self._catalog is not None:
+            draft = self._draft or TargetsDraft()
+            self.app.push_screen(TargetsScreen(self._catalog, draft), self._keep_draft)
+
+    def _keep_draft(self, draft: TargetsDraft | None) -> None:
+        self._draft = draft or self._draft
 
     def action_resolve(self) -> None:
         """Ask for an id and tell what it means."""

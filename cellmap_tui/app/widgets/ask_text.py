@@ -27,6 +27,8 @@ class AskText(BaseModal[str]):
         What is asked, and what follows from the answer.
     placeholder
         An example answer.
+    value
+        What stands in the line already.
     """
 
     AUTO_FOCUS = "Input"
@@ -35,11 +37,12 @@ class AskText(BaseModal[str]):
     AskText Static { height: auto; color: $text-muted; }
     """
 
-    def __init__(self, title: str, question: str, placeholder: str = "") -> None:
+    def __init__(self, title: str, question: str, placeholder: str = "", *, value: str = "") -> None:
         super().__init__()
         self._title = title
         self._question = question
         self._placeholder = placeholder
+        self._value = value
 
     def compose(self) -> ComposeResult:
         """Yield the question and the line."""
@@ -47,7 +50,7 @@ class AskText(BaseModal[str]):
             window.border_title = Content(printable(self._title))
             window.border_subtitle = "enter keeps   esc leaves as it was"
             yield Static(Content(self._question), markup=False)
-            line = Input(placeholder=self._placeholder, compact=True)
+            line = Input(self._value, placeholder=self._placeholder, compact=True)
             line.cursor_blink = False
             yield line
 
