@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import DataError, MissingDataError, RefusedError
 from cellmap_tui.services.map_labels_model import MapLabelsPlan, MapLabelsRequest, MapLabelsResult, MappedVolume
-from cellmap_tui.services.map_labels_plan import Prepared, prepare
+from cellmap_tui.services.map_labels_plan import Prepared, prepared
 from cellmap_tui.services.map_labels_write import Tally, write_job
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ __all__ = ["MapLabelsPlan", "MapLabelsRequest", "MapLabelsResult", "map_labels",
 
 def plan_map_labels(request: MapLabelsRequest, report: Reporter) -> MapLabelsPlan:
     """Say what a mapping would do; errors are those of `map_labels`, what is in the way is a warning."""
-    return prepare(request, report).plan()
+    with prepared(request, report) as ready:
+        return ready.plan()
 
 
 def map_labels(request: MapLabelsRequest, report: Reporter) -> MapLabelsResult:
@@ -52,26 +53,34 @@ def map_labels(request: MapLabelsRequest, report: Reporter) -> MapLabelsResult:
     Stopped
         When the user asked to stop; finished volumes stay and are not written again.
     """
-    ready = prepare(request, report)
-    for warning in ready.warnings:
-        report.warning(warning)
-    if request.dry_run:
-        for conflict in ready.conflicts:
-            report.warning(conflict)
+    with prepared(request, report) as ready:
+        for warning in ready.warnings:
+            report.warning(warning)
+        if request.dry_run:
+            for conflict in ready.conflicts:
+                report.warning(conflict)
+            return _result(ready)
+        _refuse_conflicts(ready)
+        _check_disk(ready)
+        _write_all(ready, report)
         return _result(ready)
-    if ready.conflicts:
-        more = f" (and {len(ready.conflicts) - 1} more)" if len(ready.conflicts) > 1 else ""
-        message, _, remedy = ready.conflicts[0].rpartition(": ")
-        raise RefusedError(f"{message}{more}", remedy)
-    _check_disk(ready)
+
+
+def _write_all(ready: Prepared, report: Reporter) -> None:
     tally = Tally(report, sum(job.voxels for job in ready.todo))
     for volume in ready.others:
         if volume.state in ("missing", "failed"):
             report.warning(f"{volume.crop}/{volume.target}: {volume.reason}")
     for job in ready.todo:
         report.checkpoint()
-        job.volume = _written(job, tally, request)
-    return _result(ready)
+        job.volume = _written(job, tally, ready.request)
+
+
+def _refuse_conflicts(ready: Prepared) -> None:
+    if ready.conflicts:
+        more = f" (and {len(ready.conflicts) - 1} more)" if len(ready.conflicts) > 1 else ""
+        message, _, remedy = ready.conflicts[0].rpartition(": ")
+        raise RefusedError(f"{message}{more}", remedy)
 
 
 def _written(job: Job, tally: Tally, request: MapLabelsRequest) -> MappedVolume:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +21,8 @@ from cellmap_tui.services.map_labels_sources import Place, crop_places, input_pl
 from cellmap_tui.text import printable, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cellmap_tui.challenge.targets import Target, Targets
     from cellmap_tui.services.map_labels_model import VolumeState
     from cellmap_tui.services.memory_budget import MemoryBudget
@@ -98,8 +101,9 @@ class Prepared:
         )
 
 
-def prepare(request: MapLabelsRequest, report: Reporter) -> Prepared:
-    """Find every volume, what it is made from, and what is there already.
+@contextmanager
+def prepared(request: MapLabelsRequest, report: Reporter) -> Iterator[Prepared]:
+    """Find every volume, what it is made from, and what is there already; an input stays open inside.
 
     Raises
     ------
@@ -110,28 +114,33 @@ def prepare(request: MapLabelsRequest, report: Reporter) -> Prepared:
     RefusedError
         If a watershed needs more memory than there is.
     """
+    with ExitStack() as closing:
+        is_own = request.input is not None
+        yield _prepare(request, [input_place(request, closing)] if is_own else crop_places(request, report), report)
+
+
+def _prepare(request: MapLabelsRequest, places: list[Place], report: Reporter) -> Prepared:
     from cellmap_tui.services.memory_budget import memory_budget
 
-    places = [input_place(request)] if request.input is not None else crop_places(request, report)
     targets = chosen_targets(request, own_names(request, places))
     if request.combined:
         _refuse_overlap(targets, places[0].meaning)
     _refuse_ground_truth(request, places)
-    prepared = Prepared(request, targets)
+    ready = Prepared(request, targets)
     budget = memory_budget(request.memory_bytes)
     tally = _Unmapped(targets)
     for done, place in enumerate(places):
         report.checkpoint()
         report.progress(done, len(places), "crops planned")
-        _add_place(prepared, place, budget, tally, report)
+        _add_place(ready, place, budget, tally, report)
     report.progress(len(places), len(places), "crops planned")
-    _check_paths(prepared)
-    if not prepared.jobs:
-        raise _nothing_to_do(prepared)
-    prepared.unmapped = tally.result()
-    prepared.warnings += tally.words(prepared.unmapped)
-    _measure_disk(prepared)
-    return prepared
+    _check_paths(ready)
+    if not ready.jobs:
+        raise _nothing_to_do(ready)
+    ready.unmapped = tally.result()
+    ready.warnings += tally.words(ready.unmapped)
+    _measure_disk(ready)
+    return ready
 
 
 def chosen_targets(request: MapLabelsRequest, labels: tuple[str, ...]) -> Targets:

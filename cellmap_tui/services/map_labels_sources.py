@@ -14,6 +14,7 @@ from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from contextlib import ExitStack
 
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.crops import Crop
@@ -81,8 +82,8 @@ def _crop_place(request: MapLabelsRequest, crop: Crop, meaning: IdMeaning) -> Pl
     return Place(crop.ref, folder, crop.grid, crop.classes, meaning, opened)
 
 
-def input_place(request: MapLabelsRequest) -> Place:
-    """Return a volume of one's own.
+def input_place(request: MapLabelsRequest, closing: ExitStack) -> Place:
+    """Return a volume of one's own, which stays open until `closing` is left.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def input_place(request: MapLabelsRequest) -> Place:
     from cellmap_tui.challenge.grid import Grid
 
     assert request.input is not None
-    stack = _open_stack(request.input, request.axes)
+    stack = closing.enter_context(_open_stack(request.input, request.axes))
     size_nm = request.voxel_size_nm or stack.voxel_size_nm
     if size_nm is None:
         raise RequestError(
