@@ -19,9 +19,10 @@ from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.errors import DataError, Stopped
 from cellmap_tui.learning.bank import Bank, BankCrop
 from cellmap_tui.learning.bank_cache import Entry, check_room, codes_entry, em_entry, mapped
-from cellmap_tui.learning.bank_codes import BOOK, CODES, COUNTS, SEEDS, CodeSource, split_seeds, write_codes
+from cellmap_tui.learning.bank_codes import BOOK, CODES, COUNTS, SEEDS, split_seeds, write_codes
 from cellmap_tui.learning.bank_em import write_em
 from cellmap_tui.learning.bank_sources import plan_crops
+from cellmap_tui.learning.bank_states import state_source
 from cellmap_tui.learning.codebook import CORE, column_names
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def build_bank(request: BankRequest, report: Listener) -> Bank:
 def _looked_up(plan: CropPlan, request: BankRequest) -> tuple[_Crop, list[_Task]]:
     """Return a crop's folders, and work for those that cannot be used."""
     around = with_context(plan.grid, request.context_voxels)
-    crop = _Crop(plan, em_entry(plan, request, around), codes_entry(plan, request, CodeSource(plan, request).levels))
+    crop = _Crop(
+        plan, em_entry(plan, request, around), codes_entry(plan, request, state_source(plan, request).levels)
+    )
     tasks = []
     if _em_of(crop, around) is None:
         tasks.append(_Task(crop.em, around.voxels, lambda folder, step: _make_em(plan, around, folder, step)))
@@ -115,7 +118,7 @@ def _make_em(plan: CropPlan, grid: Grid, folder: Path, step: Callable[[int], Non
 
 
 def _make_codes(plan: CropPlan, request: BankRequest, folder: Path, step: Callable[[int], None]) -> dict[str, Any]:
-    return write_codes(CodeSource(plan, request), plan.source.ref, request.seeds, folder, step)
+    return write_codes(state_source(plan, request), plan.source.ref, request.seeds, folder, step)
 
 
 def _run(tasks: Sequence[_Task], request: BankRequest, report: Listener) -> None:

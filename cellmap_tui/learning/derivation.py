@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.targets import ClassSource, Target, Targets
     from cellmap_tui.learning.codebook import Rows, States
-    from cellmap_tui.learning.exclusion import Evidence
 
 
 class Derivation:
@@ -40,9 +39,9 @@ class Derivation:
     labels
         Names outside the table.
     evidence
-        What mutual exclusion may build on; None: nothing is inferred.
+        Annotated classes that mutual exclusion builds on; none: nothing is inferred.
     cores
-        Targets with a core, one for each of the rows' last columns: states of voxels that are core or not.
+        Targets with a core.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Derivation:
         table: ClassTable | None = None,
         *,
         labels: Collection[str] = (),
-        evidence: Evidence | None = None,
+        evidence: Collection[str] = (),
         cores: Sequence[str] = (),
     ) -> None:
         self._table = table or builtin_classes()
@@ -60,7 +59,8 @@ class Derivation:
         self._column = {name: number for number, name in enumerate(annotated)}
         names = (*targets.classes, *targets.ignored)
         self._sources = {n: class_source(n, annotated, self._table, labels=labels) for n in names}
-        self._exclusion = Exclusion(annotated, self._table, evidence) if evidence is not None else None
+        proving = [name if name in evidence else None for name in annotated]
+        self._exclusion = Exclusion(proving, self._table) if evidence else None
         self._cores = tuple(cores)
 
     @property
@@ -69,40 +69,48 @@ class Derivation:
         return column_names(self._targets, cores=bool(self._cores))
 
     @property
-    def knows_any(self) -> bool:
-        """Whether any target can be known anywhere from these classes."""
-        return any(self._sources[name].arrays for name in self._targets.classes) or self._exclusion is not None
+    def joins(self) -> bool:
+        """Whether some target takes more than one array: a union, what is ignored, or what is inferred."""
+        is_ignored = any(self._sources[name].arrays for name in self._targets.ignored)
+        joined = (sum(len(self._sources[n].arrays) for n in target.classes) for target in self._targets.targets)
+        return self._exclusion is not None or is_ignored or any(arrays > 1 for arrays in joined)
 
-    def project(self, rows: Rows) -> Rows:
-        """Return rows ``[n, targets and cores]`` from rows ``[n, annotated classes and cores]``."""
+    def targets_from(self, rows: Rows) -> Rows:
+        """Return rows ``[n, targets]`` from rows ``[n, annotated classes]``."""
         ignored = np.zeros(len(rows), np.bool_)
         for name in self._targets.ignored:
             ignored |= self.class_states(rows, name) == PRESENT
         columns = [np.where(ignored, UNKNOWN, self._target(rows, target)) for target in self._targets.targets]
-        cores = [self._core(rows, number, columns) for number in range(len(self._cores))]
-        return np.stack([*columns, *cores], axis=1).astype(np.uint8)
+        return np.stack(columns, axis=1).astype(np.uint8)
+
+    def with_cores(self, rows: Rows, cores: Rows) -> Rows:
+        """Return rows ``[n, targets and cores]``: a core is known where its target is, and absent where that is.
+
+        Parameters
+        ----------
+        rows
+            States ``[n, targets]``.
+        cores
+            States ``[n, cores]`` of the voxels' being core.
+        """
+        of_target = rows[:, [self._targets.names.index(name) for name in self._cores]]
+        return np.concatenate([rows, np.where(of_target == PRESENT, cores, of_target)], axis=1).astype(np.uint8)
 
     def class_states(self, rows: Rows, name: str) -> States:
         """Return the states uint8 ``[n]`` of one class of the targets."""
         found = _from_source(rows, self._sources[name], self._column)
         if self._exclusion is None:
             return found
-        return np.where(found == UNKNOWN, self._exclusion.infer(rows[:, : len(self._column)], name), found)
+        return np.where(found == UNKNOWN, self._exclusion.infer(rows, name), found)
 
     def contradictory(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which rows no voxel can have; bool ``[n]``. Only asked where mutual exclusion is used."""
         if self._exclusion is None:
             return np.zeros(len(rows), np.bool_)
-        return self._exclusion.contradictory(rows[:, : len(self._column)])
+        return self._exclusion.contradictory(rows)
 
     def _target(self, rows: Rows, target: Target) -> States:
         return _union([self.class_states(rows, name) for name in target.classes])
-
-    def _core(self, rows: Rows, number: int, columns: list[States]) -> States:
-        """Return the states of a core: known where the target is, absent where the target is."""
-        target = columns[self._targets.names.index(self._cores[number])]
-        core = rows[:, len(self._column) + number]
-        return np.where(target == PRESENT, core, target)
 
 
 def _from_source(rows: Rows, source: ClassSource, column: dict[str, int]) -> States:

@@ -2,13 +2,13 @@
 
 Works on rows of states, not on voxels: the possible atomic classes of a row are those inside every present
 class and outside every absent one. A class is present where all that is possible lies inside it, absent
-where nothing does. Where labels were brought to another voxel size each class was put to the vote alone; a
-cell can then hold a group without any of its members, so that only pairs of classes prove anything.
+where nothing does. The states must be those of voxels as they were annotated: where each class was put to
+the vote alone, a cell can hold a group without any of its members.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.learning.codebook import Rows, States
 
-Evidence = Literal["voxels", "votes"]
-"""Whether states are those of voxels as they were annotated, or of cells in which each class was voted on."""
-
 
 class Exclusion:
     """What rows of states of some classes say about any class of the table.
@@ -32,19 +29,16 @@ class Exclusion:
     Parameters
     ----------
     names
-        The annotated classes, one for each column of the rows; those outside the table say nothing.
+        The annotated classes, one for each column of the rows; those outside the table and None say nothing.
     table
         The class table.
-    evidence
-        What the states are those of.
     """
 
-    def __init__(self, names: Sequence[str], table: ClassTable, evidence: Evidence = "voxels") -> None:
+    def __init__(self, names: Sequence[str | None], table: ClassTable) -> None:
         self._table = table
-        self._evidence = evidence
         atoms = [info.id for info in table if not info.is_group]
         self._place = {class_id: number for number, class_id in enumerate(atoms)}
-        known = [(number, table.named(name)) for number, name in enumerate(names)]
+        known = [(number, table.named(name)) for number, name in enumerate(names) if name is not None]
         self._columns = [number for number, info in known if info is not None]
         self._inside = np.stack([self._atoms(info.name) for _, info in known if info is not None] or [self._none()])
 
@@ -57,36 +51,18 @@ class Exclusion:
         if name not in self._table or not self._columns:
             return found
         inside = self._atoms(name)
-        is_present, is_absent = (
-            self._by_voxels(rows, inside) if self._evidence == "voxels" else self._by_votes(rows, inside)
-        )
+        possible = self._possible(rows)
+        is_present, is_absent = ~_any(possible & ~inside), ~_any(possible & inside)
         found[is_absent] = ABSENT
         found[is_present] = PRESENT
-        found[(is_absent & is_present) | self.contradictory(rows)] = UNKNOWN
+        found[is_absent & is_present] = UNKNOWN
         return found
 
     def contradictory(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which rows cannot be true of any voxel; bool ``[n]``."""
         if not self._columns:
             return np.zeros(len(rows), np.bool_)
-        if self._evidence == "voxels":
-            return ~_any(self._possible(rows))
-        # A cell may hold a piece of each of two classes, but not a class without the group around it.
-        within = (self._inside[:, None, :] <= self._inside[None, :, :]).all(axis=2)
-        present, absent = self._split(rows)
-        return _any((present @ within.astype(np.int32)) * absent > 0)
-
-    def _by_voxels(self, rows: Rows, inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        possible = self._possible(rows)
-        return ~_any(possible & ~inside), ~_any(possible & inside)
-
-    def _by_votes(self, rows: Rows, inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        present, absent = self._split(rows)
-        parts = ~_any(self._inside & ~inside)
-        strangers = ~_any(self._inside & inside)
-        around = ~_any(inside & ~self._inside)
-        is_absent = _any(present[:, strangers] > 0) | _any(absent[:, around] > 0)
-        return _any(present[:, parts] > 0), is_absent
+        return ~_any(self._possible(rows))
 
     def _possible(self, rows: Rows) -> NDArray[np.bool_]:
         present, absent = self._split(rows)
