@@ -37,6 +37,7 @@ from cellmap_tui.services.fetch_model import (
     LevelPlan,
 )
 from cellmap_tui.services.import_model import ImportedArray, ImportResult
+from cellmap_tui.services.map_labels_model import MapLabelsPlan, MapLabelsResult, MappedVolume, UnmappedId
 from cellmap_tui.services.models import from_json
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
@@ -64,6 +65,7 @@ def section(title):
         ("evaluate", [EvaluateResult, ClassResult, PairResult, EvaluatePlan, PairPlan, Explanation, ObjectRow]),
         ("batch-eval", [BatchEvalResult, BatchRow]),
         ("validate-submission", [ValidateResult, Coverage, Finding]),
+        ("map-labels", [MapLabelsResult, MappedVolume, UnmappedId, MapLabelsPlan]),
         ("runs compare", [CompareResult, ScoreRow]),
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
         ("speedtest", [SpeedtestResult, SpeedPoint]),
