@@ -17,15 +17,16 @@ from cellmap_tui.services.split_assign import assign, assign_folds
 from cellmap_tui.services.split_check import check_annotated, check_shown
 from cellmap_tui.services.split_counts import count_targets, split_notes, split_warnings
 from cellmap_tui.services.split_judge import Judge
-from cellmap_tui.services.split_model import ALL_TARGETS, FoldCounts, SplitCrop, SplitPlan, SplitResult
+from cellmap_tui.services.split_model import ALL_TARGETS, EVERY_CLASS, FoldCounts, SplitCrop, SplitPlan, SplitResult
 from cellmap_tui.services.split_targets import Meaning, arrays_to_scan
 from cellmap_tui.services.split_units import make_units, overlaps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from cellmap_tui.challenge.catalog import Catalog
+    from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.datasplit import Usage
     from cellmap_tui.services.content_scan import Scanned
     from cellmap_tui.services.report import Reporter
@@ -76,7 +77,7 @@ def csv_paths(request: SplitRequest) -> tuple[Path, ...]:
 def plan_split(request: SplitRequest, report: Reporter | None = None) -> SplitPlan:
     """Return what a split would be; raises as `make_datasplit` does."""
     report = report or SilentReporter()
-    meaning, found = _gather(request, report)
+    meaning, found = gather(request, report)
     _check_minimums(request, meaning)
     if not request.force:
         check_annotated(found.candidates, meaning, report)
@@ -108,17 +109,18 @@ def splits_of(plan: SplitPlan) -> tuple[Split, ...]:
     )
 
 
-def _gather(request: SplitRequest, report: Reporter) -> tuple[Meaning, Found]:
-    """Return what the targets mean, and the crops."""
+def gather(request: SplitRequest, report: Reporter) -> tuple[Meaning, Found]:
+    """Return what the targets of a request mean, and the crops that it may use; raises as `make_datasplit`."""
     if request.search_path or request.raw_name or request.crop_name:
         from cellmap_tui.services.split_search import find_searched
 
         found = find_searched(request)
         table = builtin_classes()
-        names = {name for candidate in found.candidates for name in candidate.annotated}
-        return _meaning(request, None, frozenset(name for name in names if name not in table)), found
+        annotated = {name for candidate in found.candidates for name in candidate.annotated}
+        return _meaning(request, table, frozenset(n for n in annotated if n not in table), lambda: annotated), found
     catalog = _catalog(request, report)
-    meaning = _meaning(request, catalog, catalog.vocabulary.other_classes)
+    others = catalog.vocabulary.other_classes
+    meaning = _meaning(request, catalog.classes, others, lambda: _annotated(request, catalog))
     if request.use_s3:
         from cellmap_tui.services.split_remote import find_remote
 
@@ -137,13 +139,26 @@ def _catalog(request: SplitRequest, report: Reporter) -> Catalog:
     return open_catalog(source, report)
 
 
-def _meaning(request: SplitRequest, catalog: Catalog | None, labels: frozenset[str]) -> Meaning:
+def _meaning(
+    request: SplitRequest, table: ClassTable, labels: frozenset[str], annotated: Callable[[], Iterable[str]]
+) -> Meaning:
     from cellmap_tui.challenge.targets import read_targets, targets_of
 
-    table = catalog.classes if catalog is not None else builtin_classes()
     if request.targets is not None:
         return Meaning(read_targets(request.targets, table, labels=labels), table, labels)
-    return Meaning(targets_of(request.classes, table, labels=labels), table, labels)
+    names = request.classes
+    if names == EVERY_CLASS:
+        names = tuple(sorted(annotated(), key=table.order))
+    return Meaning(targets_of(names, table, labels=labels), table, labels)
+
+
+def _annotated(request: SplitRequest, catalog: Catalog) -> set[str]:
+    """Return the classes that the crops on disk annotate, or where addresses are written those of the catalog."""
+    from cellmap_tui.services.split_sources import chosen_crops, find_local
+
+    if request.use_s3:
+        return {name for crop in chosen_crops(request, catalog) for name in crop.classes}
+    return {name for candidate in find_local(request, catalog).candidates for name in candidate.annotated}
 
 
 def _check_minimums(request: SplitRequest, meaning: Meaning) -> None:

@@ -54,7 +54,7 @@ def assign(units: Sequence[Unit], ratio: float, seed: int) -> dict[str, Usage]:
     """
     draw = _Draw(units, seed)
     if ratio > 0:
-        draw.cover()
+        draw.cover(ratio)
         draw.fill(ratio)
     return {unit.name: "validate" if unit.name in draw.chosen else "train" for unit in units}
 
@@ -76,9 +76,11 @@ class _Draw:
         self._shared = {name: holders for name, holders in self._holders.items() if len(holders) > 1}
         self._steps = 0
         self._best: set[str] = set()
+        self._wanted = 1.0
 
-    def cover(self) -> None:
+    def cover(self, ratio: float) -> None:
         """Choose units until every class that can be is on both sides."""
+        self._wanted = max(1.0, ratio * sum(self._crops.values()))
         self._best = set(self.chosen)
         found = self._search(set(self.chosen), {unit.name for unit in self.free})
         self.chosen = found if found is not None else self._best
@@ -131,22 +133,23 @@ class _Draw:
         return None
 
     def _order(self, unmet: list[set[str]]) -> _Order:
-        return _Order(unmet, self._crops, {unit.name: place for place, unit in enumerate(self.units)})
+        excess = {unit.name: max(0.0, unit.crops - self._wanted) for unit in self.units}
+        return _Order(unmet, excess, {unit.name: place for place, unit in enumerate(self.units)})
 
     def _covered(self, chosen: set[str]) -> int:
         return sum(bool(holders & chosen) for holders in self._shared.values())
 
 
 class _Order:
-    """Sorts units for trying: those that show most of the missing classes, then the smallest, then as drawn."""
+    """Sorts units for trying: most of the missing classes first, then not larger than validation, then as drawn."""
 
-    def __init__(self, unmet: list[set[str]], crops: Mapping[str, int], places: Mapping[str, int]) -> None:
+    def __init__(self, unmet: list[set[str]], excess: Mapping[str, float], places: Mapping[str, int]) -> None:
         self._unmet = unmet
-        self._crops = crops
+        self._excess = excess
         self._places = places
 
-    def __call__(self, name: str) -> tuple[int, int, int]:
-        return (-sum(name in holders for holders in self._unmet), self._crops[name], self._places[name])
+    def __call__(self, name: str) -> tuple[int, float, int]:
+        return (-sum(name in holders for holders in self._unmet), self._excess[name], self._places[name])
 
 
 def assign_folds(units: Sequence[Unit], folds: int, seed: int) -> dict[str, int | None]:

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from cellmap_tui.services.split_sources import Candidate
     from cellmap_tui.services.split_targets import Meaning
 
-_WORDS: dict[TargetState, str] = {
-    "unknown": "do not annotate it",
-    "missing": "annotate it, but the labels are not on disk",
-    "absent": "annotate it and have no voxel of it",
-    "part": "annotate only some of its members, and have none of them",
-    "coarse": "have labels coarser than the scale",
-    "broken": "have labels that cannot be read",
+    Reasons = dict[tuple[str, str], list[str]]
+
+_WORDS: dict[TargetState, tuple[str, str]] = {
+    "unknown": ("do not annotate it", "does not annotate it"),
+    "missing": ("annotate it, but the labels are not on disk", "annotates it, but the labels are not on disk"),
+    "absent": ("annotate it and have no voxel of it", "annotates it and has no voxel of it"),
+    "part": ("annotate only members that are absent", "annotates only members that are absent"),
+    "coarse": ("have labels coarser than the scale", "has labels coarser than the scale"),
+    "broken": ("have labels that cannot be read", "has labels that cannot be read"),
 }
+"""What several crops do, and one."""
 _SHOWN = 3
 
 
@@ -43,7 +46,7 @@ def check_annotated(candidates: Sequence[Candidate], meaning: Meaning, report: R
     ]
     if nowhere:
         refs = [candidate.ref for candidate in candidates]
-        raise _error([(target, {"do not annotate it": refs}) for target in nowhere], meaning, len(refs), report)
+        raise _error([(target, {_WORDS["unknown"]: refs}) for target in nowhere], meaning, len(refs), report)
 
 
 def check_shown(judged: Sequence[Judged], meaning: Meaning, report: Reporter) -> None:
@@ -62,19 +65,20 @@ def check_shown(judged: Sequence[Judged], meaning: Meaning, report: Reporter) ->
         raise _error(found, meaning, len(judged), report)
 
 
-def _reasons(name: str, judged: Sequence[Judged]) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
+def _reasons(name: str, judged: Sequence[Judged]) -> Reasons:
+    reasons: Reasons = {}
     for crop in judged:
         state = next(view.stand.state for view in crop.views if view.stand.name == name)
         words = _WORDS.get(state)
         if words is None and crop.dropped is not None:
-            words = f"have it but are left out: {DROP_WORDS[crop.dropped]}"
-        reasons.setdefault(words or "have it", []).append(crop.candidate.ref)
+            why = DROP_WORDS[crop.dropped]
+            words = (f"have it but are left out: {why}", f"has it but is left out: {why}")
+        reasons.setdefault(words or ("have it", "has it"), []).append(crop.candidate.ref)
     return reasons
 
 
 def _error(
-    targets: Sequence[tuple[Target, dict[str, list[str]]]], meaning: Meaning, searched: int, report: Reporter
+    targets: Sequence[tuple[Target, Reasons]], meaning: Meaning, searched: int, report: Reporter
 ) -> RequestError:
     parts = []
     for target, reasons in targets:
@@ -84,22 +88,15 @@ def _error(
         )
         for words, refs in reasons.items():
             if len(refs) > _SHOWN:
-                report.warning(f"{target.name}: {len(refs)} crops {words}: {' '.join(refs)}")
+                report.warning(f"{target.name}: {len(refs)} crops {words[0]}: {' '.join(refs)}")
     left = [name for name in meaning.targets.names if name not in {target.name for target, _ in targets}]
     instead = f"choose others, such as -c {','.join(left)}" if left else "choose other classes or crops"
     return RequestError("; ".join(parts), f"{instead}; --force goes on without")
 
 
-def _counted(words: str, refs: Sequence[str]) -> str:
+def _counted(words: tuple[str, str], refs: Sequence[str]) -> str:
     shown = ", ".join(refs[:_SHOWN]) + (f" and {len(refs) - _SHOWN} more" if len(refs) > _SHOWN else "")
-    return f"{len(refs)} {_singular(words) if len(refs) == 1 else words} ({shown})"
-
-
-def _singular(words: str) -> str:
-    for plural, single in (("do not", "does not"), ("annotate ", "annotates "), ("have ", "has "), (" are ", " is ")):
-        if words.startswith(plural.lstrip()):
-            return words.replace(plural, single, 1)
-    return words
+    return f"{len(refs)} {words[len(refs) == 1]} ({shown})"
 
 
 def _why(target: Target, meaning: Meaning) -> str:

@@ -40,6 +40,8 @@ DROP_WORDS: dict[DropKind, str] = {
     "broken": "labels cannot be read",
 }
 MAX_FOLDS = 100
+EVERY_CLASS = ("*",)
+"""As classes: every class that one of the crops annotates."""
 ALL_TARGETS = ""
 """Name that stands for every target in `SplitRequest.min_foreground`."""
 
@@ -59,7 +61,7 @@ class SplitRequest:
     data_root: Path | None = None
     """Folder of the data."""
     classes: tuple[str, ...] = ("nuc", "er")
-    """Classes, each a target of its own; without meaning when `targets` is given."""
+    """Classes, each a target of its own, ``*`` for every annotated one; not used when `targets` is given."""
     targets: Path | None = None
     """File of targets."""
     scale_nm: Vec3 | None = None

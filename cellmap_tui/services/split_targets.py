@@ -56,9 +56,18 @@ class Meaning:
         return tuple(dict.fromkeys(name for one in classes for name in self.source(one, annotated).arrays))
 
     def source(self, name: str, annotated: Collection[str]) -> _Source:
-        """Return from which arrays a class is known; one that a crop's file does not know is not."""
+        """Return from which of a crop's arrays a class is known."""
         source = class_source(name, annotated, self.table, labels=self.labels)
-        return _Source(source.arrays, source.complete)
+        return _Source(self._outermost(source.arrays), source.complete)
+
+    def _outermost(self, arrays: Sequence[str]) -> tuple[str, ...]:
+        """Leave out arrays whose voxels are those of another one, as ``ne_mem`` beside ``ne``."""
+        ids = {name: self._ids(name) for name in arrays}
+        return tuple(name for name in arrays if not any(ids[name] < ids[other] for other in arrays))
+
+    def _ids(self, name: str) -> frozenset[int]:
+        info = self.table.named(name)
+        return frozenset() if info is None else frozenset(info.member_ids or {info.id})
 
     def ignored_arrays(self, annotated: Collection[str]) -> tuple[str, ...]:
         """Return the arrays whose voxels count as unknown."""
