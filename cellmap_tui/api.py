@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.journey_model import JourneyRequest, JourneyResult
     from cellmap_tui.services.map_labels_model import MapLabelsRequest, MapLabelsResult
     from cellmap_tui.services.pack_model import PackRequest, PackResult
+    from cellmap_tui.services.predict_model import PredictRequest, PredictResult
+    from cellmap_tui.services.process_model import ProcessRequest, ProcessResult
     from cellmap_tui.services.propose_model import ProposeRequest, ProposeResult
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.services.settings import Settings
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.speedtest import SpeedtestRequest, SpeedtestResult
     from cellmap_tui.services.split_model import SplitRequest, SplitResult
     from cellmap_tui.services.submission_log_model import Submission
+    from cellmap_tui.services.train_model import TrainRequest, TrainResult
+    from cellmap_tui.services.tune_model import TuneRequest, TuneResult
     from cellmap_tui.services.validate_model import ValidateRequest, ValidateResult
     from cellmap_tui.services.verify_model import VerifyRequest, VerifyResult
 
@@ -263,6 +267,34 @@ def run(plan: JourneyRequest | str | Path, *, report: Reporter | None = None, **
         result: JourneyResult = _run("run", plan, report, options)
     else:
         result = _run("run", None, report, {"plan": plan, **options})
+    return result
+
+
+def train(request: TrainRequest | None = None, *, report: Reporter | None = None, **options: Any) -> TrainResult:
+    """Train a network on patches; stop and resume at any step; options as `TrainRequest`."""
+    result: TrainResult = _run("train", request, report, options)
+    return result
+
+
+def predict(
+    request: PredictRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> PredictResult:
+    """Predict every voxel of crops or boxes with a checkpoint; options as `PredictRequest`."""
+    result: PredictResult = _run("predict", request, report, options)
+    return result
+
+
+def process(
+    request: ProcessRequest | None = None, *, report: Reporter | None = None, **options: Any
+) -> ProcessResult:
+    """Turn predictions into labels by a recipe per class; options as `ProcessRequest`."""
+    result: ProcessResult = _run("process", request, report, options)
+    return result
+
+
+def tune(request: TuneRequest | None = None, *, report: Reporter | None = None, **options: Any) -> TuneResult:
+    """Find the best post-processing per class on validation crops; options as `TuneRequest`."""
+    result: TuneResult = _run("tune", request, report, options)
     return result
 
 

@@ -36,6 +36,10 @@ WORKING_COMMANDS = frozenset(
         "plan",
         "patches",
         "run",
+        "train",
+        "predict",
+        "process",
+        "tune",
     }
 )
 """Commands that answer ``--json`` with a stream of events, whose last line is a result or an error."""

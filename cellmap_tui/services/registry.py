@@ -147,6 +147,30 @@ COMMANDS: dict[str, Command] = _table(
         run="cellmap_tui.services.journey:run_journey",
         summary="Carry out a plan file, step by step, resumable.",
     ),
+    Command(
+        name="train",
+        request="cellmap_tui.services.train_model:TrainRequest",
+        run="cellmap_tui.services.train:train",
+        summary="Train a network on patches; stop and resume at any step.",
+    ),
+    Command(
+        name="predict",
+        request="cellmap_tui.services.predict_model:PredictRequest",
+        run="cellmap_tui.services.predict:predict",
+        summary="Predict every voxel of crops or boxes with a checkpoint.",
+    ),
+    Command(
+        name="process",
+        request="cellmap_tui.services.process_model:ProcessRequest",
+        run="cellmap_tui.services.process:process",
+        summary="Turn predictions into labels by a recipe per class.",
+    ),
+    Command(
+        name="tune",
+        request="cellmap_tui.services.tune_model:TuneRequest",
+        run="cellmap_tui.services.tune:tune",
+        summary="Find the best post-processing per class on validation crops.",
+    ),
 )
 """Every command that can run as a job."""
 
