@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellmap_tui.jobs.summary import RunSummary
+    from cellmap_tui.learning.loader import PatchLoader
     from cellmap_tui.services.batch_eval import BatchEvalRequest, BatchEvalResult
     from cellmap_tui.services.browse import AnnotationRow, ClassRow, CropDetail, CropRow, Resolution
     from cellmap_tui.services.catalog import CatalogSource
@@ -296,6 +297,25 @@ def tune(request: TuneRequest | None = None, *, report: Reporter | None = None, 
     """Find the best post-processing per class on validation crops; options as `TuneRequest`."""
     result: TuneResult = _run("tune", request, report, options)
     return result
+
+
+def patches(split: Path | str, *, report: Reporter | None = None, **options: Any) -> PatchLoader:
+    """Return the patches of a split as batches for a PyTorch loop of one's own; options as `PatchesRequest`.
+
+    Each iteration over the result is one epoch of `batches` batches. A batch has ``raw`` (float32, 0 to 1),
+    ``target`` (0 and 1) and ``known`` (bool) on the device asked for.
+
+    Examples
+    --------
+    >>> patches = cm.patches("split.csv", classes=("mito", "er"), shape=(64, 64, 64))  # doctest: +SKIP
+    >>> for batch in patches:  # doctest: +SKIP
+    ...     loss = masked_loss(model(batch.raw), batch.target, batch.known)
+    """
+    from cellmap_tui.services.patches_model import PatchesRequest
+    from cellmap_tui.services.patches_open import open_bank_of, open_loader
+
+    request = _request(PatchesRequest, None, {"split": split, **options}, "patches")
+    return open_loader(request, open_bank_of(request, _reporter(report)))
 
 
 def doctor() -> DoctorReport:
