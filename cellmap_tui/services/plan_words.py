@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.import_data import ImportRequest
     from cellmap_tui.services.journey_model import JourneyRequest
     from cellmap_tui.services.map_labels_model import MapLabelsRequest
+    from cellmap_tui.services.split_model import SplitRequest
 
 
 _MOST_WRONG = 5
@@ -43,6 +44,8 @@ def plan_lines(command: str, request: object) -> list[str]:
         from cellmap_tui.services.export_words import export_lines
 
         return export_lines(request)  # type: ignore[arg-type]
+    if command == "make-datasplit":
+        return _split_lines(request)  # type: ignore[arg-type]
     return [find_command(command).summary]
 
 
@@ -84,6 +87,23 @@ def _fetch_lines(request: FetchRequest) -> list[str]:
     from cellmap_tui.services.report import SilentReporter
 
     return fetch_words.plan_lines(plan_fetch(request, SilentReporter()))
+
+
+def _split_lines(request: SplitRequest) -> list[str]:
+    from cellmap_tui.services.split import csv_paths, plan_split
+
+    plan = plan_split(request)
+    counts = [
+        f"{row.name}: {_many(row.train, 'training crop')} and {_many(row.validate, 'validation crop')} show it"
+        for row in plan.counts
+    ]
+    return [
+        f"{_many(plan.train, 'crop')} train, {plan.validate} validate, {len(plan.dropped)} left out",
+        *counts,
+        *plan.notes,
+        *(f"! {printable(words)}" for words in plan.warnings),
+        *(f"writes {path}" for path in csv_paths(request)),
+    ]
 
 
 def _demo_lines(request: DemoRequest) -> list[str]:

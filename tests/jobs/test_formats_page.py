@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from cellmap_tui.challenge.datasplit import SplitRow
 from cellmap_tui.challenge.differences import CatalogDiff
 from cellmap_tui.jobs.events import MAX_WAITING_LINES
 from cellmap_tui.jobs.rundir import create_run, environment_summary
@@ -14,6 +15,7 @@ from cellmap_tui.jobs.summary import RunSummary
 from cellmap_tui.services.batch_eval import BatchEvalResult, BatchRow
 from cellmap_tui.services.catalog_refresh import RefreshResult
 from cellmap_tui.services.compare_runs import CompareResult, ScoreRow
+from cellmap_tui.services.counts_model import ClassCount, CountsResult, CropCount
 from cellmap_tui.services.demo import DemoResult
 from cellmap_tui.services.doctor_model import Check, DoctorReport
 from cellmap_tui.services.evaluate_model import (
@@ -40,6 +42,7 @@ from cellmap_tui.services.import_model import ImportedArray, ImportResult
 from cellmap_tui.services.map_labels_model import MapLabelsPlan, MapLabelsResult, MappedVolume, UnmappedId
 from cellmap_tui.services.models import from_json
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
+from cellmap_tui.services.split_model import FoldCounts, SplitCrop, SplitPlan, SplitResult, TargetCounts, TargetStand
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
 from cellmap_tui.services.verify_model import CropCheck, PartCheck, Problem, VerifyResult
 from tests.jobs.helpers import HERE
@@ -62,6 +65,8 @@ def section(title):
         ("export", [ExportResult, ExportedFile, ExportedVolume]),
         ("fetch-data", [FetchResult, CropResult, FetchFailure, FetchPlan, CropPlan, LevelPlan, Amount]),
         ("verify", [VerifyResult, CropCheck, PartCheck, Problem]),
+        ("make-datasplit", [SplitResult, SplitPlan, SplitCrop, SplitRow, TargetStand, TargetCounts, FoldCounts]),
+        ("get-counts", [CountsResult, ClassCount, CropCount]),
         ("evaluate", [EvaluateResult, ClassResult, PairResult, EvaluatePlan, PairPlan, Explanation, ObjectRow]),
         ("batch-eval", [BatchEvalResult, BatchRow]),
         ("validate-submission", [ValidateResult, Coverage, Finding]),
