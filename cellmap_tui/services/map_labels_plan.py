@@ -5,8 +5,6 @@ Reads metadata, and for ids that belong to no target the volumes of ids; nothing
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -15,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.challenge.targets import read_targets, targets_of
 from cellmap_tui.errors import CellmapError, MissingDataError, RefusedError, RequestError, Stopped
-from cellmap_tui.services.import_place import ATTRIBUTE
 from cellmap_tui.services.map_labels_model import COMBINED, MapLabelsPlan, MapLabelsRequest, MappedVolume, UnmappedId
+from cellmap_tui.services.map_labels_record import recorded, volume_key, with_record
 from cellmap_tui.services.map_labels_sources import Place, crop_places, input_place, own_names
+from cellmap_tui.services.map_labels_unmapped import UnmappedIds
 from cellmap_tui.text import printable, size
 
 if TYPE_CHECKING:
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.volumes.target_labels import Labels, TargetReader
 
-RECORD = "map_labels"
-"""Key of what a mapped group says of its origin, in the tool's own attributes."""
-FORMAT = 1
-FIGURES = ("dtype", "unknown_value", "present_voxels", "unknown_voxels", "objects")
-"""What the record says of the voxels."""
 _SHARE = 10  # masks and ids compress at least this well
 
 
@@ -128,7 +122,7 @@ def _prepare(request: MapLabelsRequest, places: list[Place], report: Reporter) -
     _refuse_ground_truth(request, places)
     ready = Prepared(request, targets)
     budget = memory_budget(request.memory_bytes)
-    tally = _Unmapped(targets)
+    tally = UnmappedIds(targets, request.state_dir)
     for done, place in enumerate(places):
         report.checkpoint()
         report.progress(done, len(places), "crops planned")
@@ -183,7 +177,7 @@ def _refuse_ground_truth(request: MapLabelsRequest, places: list[Place]) -> None
             raise RefusedError(f"{place.folder} is the folder of the ground truth", "write elsewhere with -o")
 
 
-def _add_place(prepared: Prepared, place: Place, budget: MemoryBudget, tally: _Unmapped, report: Reporter) -> None:
+def _add_place(prepared: Prepared, place: Place, budget: MemoryBudget, tally: UnmappedIds, report: Reporter) -> None:
     request = prepared.request
     try:
         labels = place.open()
@@ -229,7 +223,7 @@ def _add_job(
         )
     source = "; ".join(dict.fromkeys(reader.words for reader in known))
     volume = replace(volume, source=source, memory_bytes=memory or None)
-    job = Job(volume, readers, _key(place, readers, ignored, request, kind))
+    job = Job(volume, readers, volume_key(place, readers, ignored, request, kind))
     prepared.jobs.append(job)
     _compare(prepared, job)
 
@@ -258,29 +252,6 @@ def _of_place(place: Place, error: CellmapError) -> CellmapError:
     return error if is_named else type(error)(f"{place.ref}: {error.message}", error.remedy)
 
 
-def _key(place: Place, readers: Any, ignored: tuple[str, ...], request: MapLabelsRequest, kind: str) -> str:
-    """Return what decides the content of a volume, as a hash."""
-    from cellmap_tui.services.evaluate_store import fingerprint
-
-    prints = {}
-    for _, reader in readers:
-        for volume in reader.volumes if reader is not None else ():
-            prints[volume.name] = fingerprint(volume.path)
-    parts = {
-        "format": FORMAT,
-        "kind": kind,
-        "targets": [(t.name, t.classes, t.id, None if r is None else r.words) for t, r in readers],
-        "ignored": ignored,
-        "origin": request.origin,
-        "method": [request.method, request.seed_distance_nm] if kind == "instance" else None,
-        "grid": [place.grid.voxel_size_nm, place.grid.translation_nm, place.grid.shape],
-        "annotated": sorted(place.annotated) if place.annotated is not None else None,
-        "input": [request.input, request.axes, request.unknown_value, request.input_class, dict(request.labels)],
-        "prints": prints,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def _compare(prepared: Prepared, job: Job) -> None:
     """Find out what stands where a volume is to go."""
     path = Path(job.volume.path)
@@ -293,25 +264,6 @@ def _compare(prepared: Prepared, job: Job) -> None:
         prepared.conflicts.append(f"{path} exists and was not written by map-labels: write elsewhere with -o")
     elif not prepared.request.overwrite:
         prepared.conflicts.append(f"{path} was mapped from other labels or otherwise: --overwrite replaces it")
-
-
-def recorded(path: Path) -> dict[str, Any]:
-    """Return what a group says of the mapping that wrote it; empty where it says nothing."""
-    try:
-        attributes = json.loads((path / ".zattrs").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    own = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
-    record = own.get(RECORD) if isinstance(own, dict) else None
-    return record if isinstance(record, dict) else {}
-
-
-def with_record(volume: MappedVolume, path: Path, record: dict[str, Any]) -> MappedVolume:
-    """Return a volume with the figures that its group holds."""
-    from cellmap_tui.services.import_write import size_on_disk
-
-    figures = {name: record.get(name) for name in FIGURES}
-    return replace(volume, size_bytes=size_on_disk(path), **figures)  # type: ignore[arg-type]
 
 
 def _check_paths(prepared: Prepared) -> None:
@@ -341,42 +293,3 @@ def _measure_disk(prepared: Prepared) -> None:
         prepared.needed_bytes += depth * height * width * sizes[job.volume.kind] * 8 // 7 // _SHARE
     first = next(iter(prepared.jobs)).volume.path
     prepared.free_bytes = free_bytes(Path(first).parent)
-
-
-class _Unmapped:
-    """Ids that occur in the crops and belong to no target."""
-
-    def __init__(self, targets: Targets) -> None:
-        self._names = (*targets.classes, *targets.ignored)
-        self._voxels: dict[int, int | None] = {}
-        self._names_of: dict[int, str | None] = {}
-        self._crops: dict[int, list[str]] = {}
-
-    def add(self, place: Place, labels: Labels, report: Reporter) -> None:
-        """Take a crop into account: the ids of its volume, or else its classes."""
-        meaning = place.meaning
-        parts: set[int] = set()
-        for name in self._names:
-            parts |= meaning.parts(name) if meaning.knows(name) else set()
-        counts: dict[int, int | None] = dict(labels.id_counts(report.checkpoint))
-        if labels.ids is None:
-            infos = [meaning.table.named(name) for name in place.annotated or ()]
-            counts = {info.id: None for info in infos if info is not None and not info.is_group}
-        for number, voxels in counts.items():
-            if meaning.parts_of(number) <= parts:
-                continue
-            before = self._voxels.get(number, 0)
-            self._voxels[number] = None if voxels is None or before is None else before + voxels
-            self._names_of[number] = meaning.name_of(number)
-            self._crops.setdefault(number, []).append(place.ref)
-
-    def result(self) -> tuple[UnmappedId, ...]:
-        """Return the ids, those with most voxels first."""
-        rows = [UnmappedId(i, self._names_of[i], n, tuple(self._crops[i])) for i, n in self._voxels.items()]
-        return tuple(sorted(rows, key=lambda row: (row.name is not None, -(row.voxels or 0), row.id)))
-
-    def words(self, rows: tuple[UnmappedId, ...]) -> list[str]:
-        """Return warnings about them."""
-        from cellmap_tui.services.map_labels_words import unmapped_warnings
-
-        return unmapped_warnings(rows)

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import RequestError
 from cellmap_tui.services.import_place import ATTRIBUTE
-from cellmap_tui.services.map_labels_plan import RECORD, with_record
+from cellmap_tui.services.map_labels_record import RECORD, with_record
 from cellmap_tui.version import __version__
 
 if TYPE_CHECKING:
-    from cellmap_tui.challenge.targets import Target
     from cellmap_tui.services.map_labels_model import MappedVolume
     from cellmap_tui.services.map_labels_plan import Job
     from cellmap_tui.services.report import Reporter
+    from cellmap_tui.volumes.export_labels import LabelReader
     from cellmap_tui.volumes.geometry import Box
-    from cellmap_tui.volumes.target_labels import TargetReader
 
 _KINDS = {"semantic": "binary", "instance": "instance", "combined": "ids"}
 
@@ -64,9 +63,9 @@ def write_job(job: Job, tally: Tally, *, overwrite: bool) -> MappedVolume:
     for _, reader in job.readers:
         if reader is not None:
             reader.prepare(report.checkpoint, tally.add)
-    content = _Combined(job) if job.volume.kind == "combined" else _One(job)
+    content = _Content(job)
     path = Path(job.volume.path)
-    grid = content.grid
+    grid = next(reader.grid for _, reader in job.readers if reader is not None)
     record: dict[str, Any] = {"key": job.key, "source": job.volume.source, "targets": _described(job)}
     own = {
         "version": __version__,
@@ -93,23 +92,24 @@ def _described(job: Job) -> list[dict[str, Any]]:
     return [{"name": t.name, "classes": list(t.classes), "kind": t.kind, "id": t.id} for t, _ in job.readers]
 
 
-class _One:
-    """The volume of one target."""
+class _Content:
+    """The stored values of a volume, counted as they are read."""
 
     def __init__(self, job: Job) -> None:
-        reader = job.readers[0][1]
-        assert reader is not None
-        self._reader: TargetReader = reader
-        self.grid = reader.grid
-        self.dtype = reader.dtype
-        self.unknown_value = reader.unknown_value
+        self._reader = _reader(job)
+        self._crop = job.volume.crop
+        self.dtype = self._reader.dtype
+        self.unknown_value = self._reader.unknown_value
         self._present = self._unknown = 0
 
     def read(self, box: Box) -> Any:
-        """Return the stored values of a box."""
+        """Return the stored values of a box; RequestError names targets that overlap."""
         import numpy as np
 
-        values = self._reader.read_with_unknown(box)
+        try:
+            values = self._reader.read_with_unknown(box)
+        except RequestError as error:
+            raise RequestError(f"{self._crop}: {error.message}", error.remedy) from None
         unknown = int(np.count_nonzero(values == self.unknown_value))
         self._present += int(np.count_nonzero(values)) - unknown
         self._unknown += unknown
@@ -122,63 +122,15 @@ class _One:
             "unknown_value": self.unknown_value,
             "present_voxels": self._present,
             "unknown_voxels": self._unknown,
-            "objects": self._reader.objects,
+            "objects": getattr(self._reader, "objects", None),
         }
 
 
-class _Combined:
-    """The volume with the ids of all targets."""
+def _reader(job: Job) -> LabelReader:
+    """Return the reader of a target, or the one of all targets in a volume."""
+    from cellmap_tui.volumes.export_labels import CombinedReader
 
-    def __init__(self, job: Job) -> None:
-        import numpy as np
-
-        self._crop = job.volume.crop
-        self._readers = job.readers
-        self.grid = next(reader.grid for _, reader in job.readers if reader is not None)
-        self.dtype = np.dtype(np.min_scalar_type(max(target.id for target, _ in job.readers) + 1))
-        self.unknown_value = 2 ** (8 * self.dtype.itemsize) - 1
-        self._present = self._unknown = 0
-
-    def read(self, box: Box) -> Any:
-        """Return the stored values of a box.
-
-        Raises
-        ------
-        RequestError
-            If a voxel is of two targets.
-        """
-        import numpy as np
-
-        ids = np.zeros(box.shape, self.dtype)
-        unknown = np.full(box.shape, any(reader is None for _, reader in self._readers))
-        for target, reader in self._readers:
-            if reader is None:
-                continue
-            present, known = reader.mask(box)
-            both = present & (ids != 0)
-            if both.any():
-                raise self._overlap(target, int(ids[both][0]))
-            ids[present] = target.id
-            unknown |= ~known
-        unknown &= ids == 0
-        self._present += int(np.count_nonzero(ids))
-        self._unknown += int(np.count_nonzero(unknown))
-        ids[unknown] = self.unknown_value
-        return ids
-
-    def figures(self) -> dict[str, Any]:
-        """Return what the volume holds."""
-        return {
-            "dtype": str(self.dtype),
-            "unknown_value": self.unknown_value,
-            "present_voxels": self._present,
-            "unknown_voxels": self._unknown,
-            "objects": None,
-        }
-
-    def _overlap(self, target: Target, number: int) -> RequestError:
-        other = next(one.name for one, _ in self._readers if one.id == number)
-        return RequestError(
-            f"{self._crop}: targets {other!r} and {target.name!r} overlap",
-            "leave out --combined, or make the targets of classes that exclude each other",
-        )
+    known = tuple((target, reader) for target, reader in job.readers if reader is not None)
+    if job.volume.kind != "combined":
+        return known[0][1]
+    return CombinedReader(known, len(known) < len(job.readers), max(target.id for target, _ in job.readers))

@@ -23,6 +23,7 @@ from cellmap_tui.services.map_labels_model import MapLabelsRequest
 from cellmap_tui.services.models import from_json, to_json
 from cellmap_tui.services.plan_words import plan_lines
 from cellmap_tui.services.report import SilentReporter
+from cellmap_tui.volumes import known_labels
 from cellmap_tui.volumes.annotation import read_annotation
 from cellmap_tui.volumes.ngff import open_multiscale
 from cellmap_tui.volumes.write import write_multiscale
@@ -465,3 +466,20 @@ def test_a_mapped_volume_is_mapped_again_with_its_unknown_value(root):
     result = map_labels(again, SilentReporter())
     assert result.volumes[0].unknown_voxels == 0
     assert os.path.isabs(again.input)  # noqa: PTH117 - a text, not a path
+
+
+def test_ids_are_counted_once_and_again_when_their_files_change(root, monkeypatch):
+    looked = []
+    count = known_labels.count_ids
+    monkeypatch.setattr(known_labels, "count_ids", lambda *given: looked.append(1) or count(*given))
+    wanted = request(root, classes=("mito",), crops="8001", dry_run=True, state_dir=root.parent / "state")
+    first = map_labels(wanted, SilentReporter())
+    assert map_labels(wanted, SilentReporter()).unmapped == first.unmapped
+    assert len(looked) == 1
+    for file in (root.parent / "state").rglob("*.json"):
+        file.write_text("[")
+    assert map_labels(wanted, SilentReporter()).unmapped == first.unmapped
+    ids = root / crop_path(Crop(8001, "cell-1", "train", GRID, CLASSES)) / "all"
+    write_multiscale(ids, np.full(GRID.shape, 2, np.uint8), GRID, kind="label", overwrite=True)
+    assert [one.name for one in map_labels(wanted, SilentReporter()).unmapped] == ["pm"]
+    assert len(looked) == 3
