@@ -19,8 +19,8 @@ def legend(drawing: Drawing, *, column: bool) -> Content:
     """Return the classes of a slice with their colours; in a column also what is not in it, and remarks."""
     present = [entry for entry in drawing.legend if entry.state == "present"]
     if not column:
-        words = [_entry(entry) for entry in present] or [Content("no label in this slice")]
-        return Content("  ").join([*words, *(Content(printable(fact)) for fact in drawing.facts)])
+        shown = [_entry(entry) for entry in present] or [Content("no label in this slice")]
+        return Content("  ").join([*shown, *(Content(printable(fact)) for fact in drawing.facts)])
     lines = [_entry(entry, with_value=True) for entry in present]
     for state, words in _STATES.items():
         names = " ".join(entry.name for entry in drawing.legend if entry.state == state)

@@ -68,7 +68,7 @@ def open_predictions(
 
 def has_predictions(predictions: str, crop: Crop) -> bool:
     """Return whether a folder or template has anything of a crop; nothing is read."""
-    return next(_class_folders(predictions, crop), None) is not None
+    return next(class_folders(predictions, crop), None) is not None
 
 
 class PredictedFolder:
@@ -157,10 +157,10 @@ def _places(predictions: str, crop: Crop) -> dict[str, tuple[Path, str]]:
         volumes = open_submission(Path(predictions)).volumes({crop.name})
         return {label: (Path(volume.ref.store), volume.ref.key) for (_, label), volume in sorted(volumes.items())}
     return {path.name if label is None else label: (path.parent, path.name) for label, path in
-            _class_folders(predictions, crop)}  # fmt: skip
+            class_folders(predictions, crop)}  # fmt: skip
 
 
-def _class_folders(predictions: str, crop: Crop) -> Iterator[tuple[str | None, Path]]:
+def class_folders(predictions: str, crop: Crop) -> Iterator[tuple[str | None, Path]]:
     """Yield the folders of the classes of a crop; the label where the folder's name is not it."""
     fields = {"dataset": crop.dataset, "crop": crop.name}
     if "{label}" in predictions:

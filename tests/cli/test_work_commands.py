@@ -104,7 +104,7 @@ def test_an_imported_stack_is_listed_filtered_and_drawn(cellmap, stacks, tmp_pat
     assert [(row["dataset"], row["crop"], row["voxel_size_nm"], row["local"]) for row in rows] == [
         ("mine", 1, [50, 4, 4], True)
     ]
-    drawn = cellmap("--data-root", root, "visualize", "mine/1", "-o", tmp_path / "slice.png")
+    drawn = cellmap("--data-root", root, "visualize", "mine/1", "--no-legend", "-o", tmp_path / "slice.png")
     assert drawn.code == 0
     assert picture_size(tmp_path / "slice.png") == (800, 667)
 

@@ -445,11 +445,10 @@ class SliceView(Widget, can_focus=True):
 
     def _words(self, width: int) -> Strip:
         assert self._look is not None
-        text = self._look.words(width - 1)
-        if self._look.only_class:
-            text = f"{self._look.only_class} only  {text}"
+        what = f"{self._look.only_class} only  " if self._look.only_class else ""
         if self._look.kinds != ("gt",):
-            text = f"{'+'.join(KIND_WORDS[kind] for kind in self._look.kinds)}  {text}"
+            what = f"{'+'.join(KIND_WORDS[kind] for kind in self._look.kinds)}  {what}"
+        text = what + self._look.words(width - 1 - len(what))
         if self._here and len(text) + len(self._here) + 2 <= width:
             text += f"  {self._here}"
         return Strip([Segment(fitted(text, width), self.get_component_rich_style("slice--line"))], width)
