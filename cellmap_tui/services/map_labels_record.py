@@ -30,23 +30,20 @@ def volume_key(
     place: Place, readers: Readers, ignored: tuple[str, ...], request: MapLabelsRequest, kind: VolumeKind
 ) -> str:
     """Return what decides the content of a volume, as a hash."""
-    from cellmap_tui.services.evaluate_store import fingerprint
-
-    prints = {}
-    for _, reader in readers:
-        for volume in reader.volumes if reader is not None else ():
-            prints[volume.name] = fingerprint(volume.path)
+    volumes = {volume.name: volume.path for _, r in readers if r is not None for volume in r.volumes}
+    words = [None if reader is None else reader.words for _, reader in readers]
     parts = {
         "format": FORMAT,
         "kind": kind,
-        "targets": [(t.name, t.classes, t.id, None if r is None else r.words) for t, r in readers],
+        "targets": [(t.name, t.classes, t.id if kind == "combined" else None) for t, _ in readers],
+        "words": words,
         "ignored": ignored,
         "origin": request.origin,
-        "method": [request.method, request.seed_distance_nm] if kind == "instance" else None,
+        "seeds_nm": request.seed_distance_nm if str(words[0]).startswith("watershed") else None,
         "grid": [place.grid.voxel_size_nm, place.grid.translation_nm, place.grid.shape],
         "annotated": sorted(place.annotated) if place.annotated is not None else None,
         "input": [request.input, request.axes, request.unknown_value, request.input_class, dict(request.labels)],
-        "prints": prints,
+        "prints": {name: place.print_of(path) for name, path in volumes.items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,16 @@ class Place:
     """What ids stand for."""
     open: Callable[[], Labels]
     """Opens what is on disk."""
+    prints: dict[Path, str] = field(default_factory=dict)
+    """Fingerprints that were taken."""
+
+    def print_of(self, path: Path) -> str:
+        """Return what tells the files at a path from others; taken once."""
+        from cellmap_tui.services.evaluate_store import fingerprint
+
+        if path not in self.prints:
+            self.prints[path] = fingerprint(path)
+        return self.prints[path]
 
 
 def crop_places(request: MapLabelsRequest, report: Reporter) -> list[Place]:

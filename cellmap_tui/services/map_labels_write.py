@@ -89,7 +89,10 @@ def write_job(job: Job, tally: Tally, *, overwrite: bool) -> MappedVolume:
 
 
 def _described(job: Job) -> list[dict[str, Any]]:
-    return [{"name": t.name, "classes": list(t.classes), "kind": t.kind, "id": t.id} for t, _ in job.readers]
+    """Return the targets of a volume; their ids only where they are its values."""
+    rows = [{"name": t.name, "classes": list(t.classes), "kind": t.kind, "id": t.id} for t, _ in job.readers]
+    is_combined = job.volume.kind == "combined"
+    return [{key: value for key, value in row.items() if key != "id" or is_combined} for row in rows]
 
 
 class _Content:

@@ -284,6 +284,15 @@ def test_what_is_there_from_the_same_labels_is_kept_and_anything_else_is_refused
     assert row(changed, "mito").state == "written"
 
 
+def test_another_order_of_targets_changes_nothing_but_combined_ids(root):
+    options = {"crops": "8001", "combined": True}
+    map_labels(request(root, '[targets]\na = ["mito"]\nb = ["ecs"]', **options), SilentReporter())
+    again = map_labels(
+        request(root, '[targets]\nb = ["ecs"]\na = ["mito"]', **options, overwrite=True), SilentReporter()
+    )
+    assert {v.target: v.state for v in again.volumes} == {"a": "kept", "b": "kept", "combined": "written"}
+
+
 def test_labels_that_changed_are_mapped_anew(root, arrays):
     map_labels(request(root, classes=("ecs",), crops="8002"), SilentReporter())
     folder = root / crop_path(Crop(8002, "cell-1", "train", GRID, CLASSES))
@@ -459,9 +468,7 @@ def test_a_mapped_volume_is_mapped_again_with_its_unknown_value(root):
     path = root.parent / "out" / "cell-1.zarr" / "crop8003" / "er_mem"
     attributes = json.loads((path / ".zattrs").read_text())["cellmap_tui"]
     assert (attributes["kind"], attributes["unknown_value"]) == ("binary", 255)
-    assert attributes["map_labels"]["targets"] == [
-        {"name": "er_mem", "classes": ["er_mem"], "kind": "semantic", "id": 2}
-    ]
+    assert attributes["map_labels"]["targets"] == [{"name": "er_mem", "classes": ["er_mem"], "kind": "semantic"}]
     again = MapLabelsRequest(root, input=str(path), input_class="er_mem", output=str(root.parent / "again.zarr"))
     result = map_labels(again, SilentReporter())
     assert result.volumes[0].unknown_voxels == 0
