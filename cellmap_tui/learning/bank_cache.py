@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ import numpy as np
 from cellmap_tui.challenge.targets import format_targets
 from cellmap_tui.errors import RefusedError
 from cellmap_tui.text import size
-from cellmap_tui.volumes.arrays import chunks_of
 from cellmap_tui.volumes.geometry import covering_range
 from cellmap_tui.volumes.publish import begin, publish
 
@@ -161,24 +161,22 @@ def _signature(levels: Iterable[tuple[Level, Grid]]) -> str:
     """
     seen: dict[str, list[int]] = {}
     for level, grid in levels:
-        for path in (level.path.parent / ".zattrs", level.path / ".zattrs", level.path / ".zarray"):
-            seen[str(path)] = _stamp(path)
-        for folder in _chunk_folders(level, grid):
-            seen[str(folder)] = _stamp(folder)
+        files = (f"{level.path.parent}/.zattrs", f"{level.path}/.zattrs", f"{level.path}/.zarray")
+        seen |= {path: _stamp(path) for path in (*files, *_chunk_folders(level, grid))}
     return _digest(json.dumps(seen, sort_keys=True))
 
 
-def _chunk_folders(level: Level, grid: Grid) -> set[Path]:
+def _chunk_folders(level: Level, grid: Grid) -> set[str]:
     if level.separator == ".":
-        return {level.path}
+        return {str(level.path)}
     box = covering_range(level.grid, grid.lower_nm, grid.upper_nm)
-    rows = {(z, y) for z, y, _ in chunks_of(box, level.chunks)}
-    return {level.path / str(z) for z, _ in rows} | {level.path / str(z) / str(y) for z, y in rows}
+    z, y, _ = (range(a // c, -(-b // c)) for a, b, c in zip(box.start, box.stop, level.chunks, strict=True))
+    return {f"{level.path}/{i}" for i in z} | {f"{level.path}/{i}/{j}" for i in z for j in y}
 
 
-def _stamp(path: Path) -> list[int]:
+def _stamp(path: str) -> list[int]:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - thousands of them: a Path each would take most of the time
     except OSError:
         return []
     return [found.st_mtime_ns, found.st_ino]

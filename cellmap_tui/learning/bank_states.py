@@ -15,7 +15,7 @@ import numpy as np
 
 from cellmap_tui.learning.codebook import ABSENT, PRESENT, UNKNOWN, combinations
 from cellmap_tui.learning.derivation import Derivation
-from cellmap_tui.learning.label_states import CoreReader, StateReader, bank_grid
+from cellmap_tui.learning.label_states import ChunkReaders, CoreReader, StateReader, bank_grid
 from cellmap_tui.volumes.geometry import Box, is_aligned, sub_grid
 from cellmap_tui.volumes.resample import cells_for, nearest, needed, valid_mask
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from cellmap_tui.learning.codebook import Rows, States
     from cellmap_tui.volumes.ngff import Level
 
-CACHE_BYTES = 256 * 2**20
-"""Decoded chunks that the classes of a crop keep together."""
 _BLOCK_VOXELS = 128
 """Edge of a block in voxels of the labels, at most."""
 
@@ -74,8 +72,9 @@ class DirectStates:
         self.grid = plan.grid
         self.derivation = derivation_of(plan, request)
         self.columns = self.derivation.columns
-        self._classes = [StateReader(labels, plan.grid, _kept(plan)) for labels in plan.labels]
-        self._cores = _Cores(plan)
+        chunks = ChunkReaders(len(plan.labels))
+        self._classes = [StateReader(labels, plan.grid, chunks) for labels in plan.labels]
+        self._cores = _Cores(plan, chunks)
 
     @property
     def is_reduced(self) -> bool:
@@ -119,10 +118,11 @@ class VotedStates:
         self.columns = self._derivation.columns
         finest = min((group.grid for group in plan.labels), key=lambda grid: math.prod(grid.voxel_size_nm))
         fine = bank_grid(list(plan.labels), finest.voxel_size_nm)
-        self._classes = [StateReader(labels, fine, _kept(plan)) for labels in plan.labels]
+        chunks = ChunkReaders(len(plan.labels))
+        self._classes = [StateReader(labels, fine, chunks) for labels in plan.labels]
         self._cells = cells_for(fine, plan.grid)
         self._targets = len(request.targets.targets)
-        self._cores = _Cores(plan)
+        self._cores = _Cores(plan, chunks)
 
     @property
     def levels(self) -> list[Level]:
@@ -183,9 +183,8 @@ class VotedStates:
 class _Cores:
     """The cores of a crop's targets on the bank's grid."""
 
-    def __init__(self, plan: CropPlan) -> None:
-        kept = _kept(plan)
-        self._readers = [CoreReader(ids, plan.grid, kept) if ids is not None else None for _, ids in plan.cores]
+    def __init__(self, plan: CropPlan, chunks: ChunkReaders) -> None:
+        self._readers = [CoreReader(ids, plan.grid, chunks) if ids is not None else None for _, ids in plan.cores]
 
     @property
     def levels(self) -> list[Level]:
@@ -215,7 +214,3 @@ def tiles(shape: Shape3, edges: Shape3) -> Iterator[Box]:
         for y in range(0, shape[1], edges[1]):
             for x in range(0, shape[2], edges[2]):
                 yield Box((z, y, x), (z + edges[0], y + edges[1], x + edges[2])).clipped(shape)
-
-
-def _kept(plan: CropPlan) -> int:
-    return CACHE_BYTES // (len(plan.labels) + len(plan.cores))

@@ -17,7 +17,7 @@ from cellmap_tui.errors import DataError, MissingDataError
 from cellmap_tui.learning.codebook import ABSENT, PRESENT, UNKNOWN
 from cellmap_tui.learning.cores import core_ids
 from cellmap_tui.volumes.annotation import read_annotation
-from cellmap_tui.volumes.chunks import KEPT_BYTES, ChunkReader
+from cellmap_tui.volumes.chunks import ChunkReader
 from cellmap_tui.volumes.geometry import Box, is_aligned, overlap, sub_grid, to_voxel
 from cellmap_tui.volumes.levels import TOLERANCE, choose_level
 from cellmap_tui.volumes.metadata import is_there
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cellmap_tui.volumes.arrays import Voxels
     from cellmap_tui.volumes.ngff import Level
 
+CACHE_BYTES = 256 * 2**20
+"""Decoded chunks that the classes of a crop keep together."""
 _UINT8 = np.dtype(np.uint8)
 
 
@@ -78,6 +80,26 @@ def open_labels(folder: Path, name: str) -> LabelGroup:
     return LabelGroup(name, volume, read_annotation(volume).unknown_value)
 
 
+class ChunkReaders:
+    """The readers of a crop's levels: what is decoded for one purpose serves the others.
+
+    Parameters
+    ----------
+    levels
+        About how many there will be.
+    """
+
+    def __init__(self, levels: int) -> None:
+        self._kept_bytes = CACHE_BYTES // max(1, levels)
+        self._readers: dict[Path, ChunkReader] = {}
+
+    def of(self, level: Level) -> ChunkReader:
+        """Return the reader of a level."""
+        if level.path not in self._readers:
+            self._readers[level.path] = ChunkReader(level, self._kept_bytes)
+        return self._readers[level.path]
+
+
 class StateReader:
     """Reads the states of a class on any box of a grid; not to be shared by threads.
 
@@ -87,15 +109,15 @@ class StateReader:
         The class.
     grid
         The grid on which states are wanted.
-    kept_bytes
-        Decoded chunks that are kept.
+    chunks
+        Readers of levels, by their folders, shared with the other readers of the crop.
     """
 
-    def __init__(self, labels: LabelGroup, grid: Grid, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, labels: LabelGroup, grid: Grid, chunks: ChunkReaders) -> None:
         level = choose_level(labels.volume, grid.voxel_size_nm).level
         self._labels = labels
         self._grid = grid
-        self._chunks = ChunkReader(level, kept_bytes)
+        self._chunks = chunks.of(level)
         # Boxes between cells are read as states: a byte each, whatever the labels are stored as.
         self._states = Multiscale(labels.volume.path, (replace(level, dtype=_UINT8),))
         self._offset = _offset(level.grid, grid)
@@ -158,11 +180,12 @@ class CoreReader:
     sure not to touch again.
     """
 
-    def __init__(self, labels: LabelGroup, grid: Grid, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, labels: LabelGroup, grid: Grid, chunks: ChunkReaders) -> None:
         self._labels = labels
         self._grid = grid
         self._volume = Multiscale(labels.volume.path, (labels.volume.finest,))
-        self._chunks = ChunkReader(labels.volume.finest, kept_bytes)
+        self._offset = _offset(labels.grid, grid)
+        self._chunks = chunks.of(labels.volume.finest)
 
     @property
     def level(self) -> Level:
@@ -171,6 +194,8 @@ class CoreReader:
 
     def read(self, box: Box) -> States | int:
         """Return `PRESENT` where a voxel is core, else `ABSENT`; what is unknown is known from the class."""
+        if self._offset is not None:
+            return self._aligned(box.shifted(self._offset))
         wide = sub_grid(self._grid, box.padded(1))
         if overlap(wide, self._labels.grid) is None:
             return ABSENT
@@ -180,11 +205,31 @@ class CoreReader:
         inner = core_ids(region.array)[1:-1, 1:-1, 1:-1]
         return np.where(inner != 0, np.uint8(PRESENT), np.uint8(ABSENT))
 
-    def _cores(self, level: Level, box: Box) -> Voxels:
-        around = box.padded(1).clipped(level.shape)
-        ids = self._chunks.read(around)
+    def _aligned(self, here: Box) -> States | int:
+        inside = here.clipped(self.level.shape)
+        ids = self._cores_in(inside)
         if ids is None:
-            return np.zeros(box.shape, level.dtype)
+            return ABSENT
+        core: States = (ids != 0).view(np.uint8)
+        if inside == here:
+            return core
+        states = np.full(here.shape, ABSENT, np.uint8)
+        z, y, x = (-a for a in here.start)
+        states[inside.shifted((z, y, x)).slices] = core
+        return states
+
+    def _cores(self, level: Level, box: Box) -> Voxels:
+        ids = self._cores_in(box)
+        return np.zeros(box.shape, level.dtype) if ids is None else ids
+
+    def _cores_in(self, box: Box) -> Voxels | None:
+        """Return the core ids of a box inside the level, None where there is no object."""
+        if box.is_empty or self._chunks.read(box) is None:
+            return None
+        around = box.padded(1).clipped(self.level.shape)
+        ids = self._chunks.read(around)
+        if ids is None or not ids.any():
+            return None
         if self._labels.unknown_value is not None:
             ids = np.where(ids == self._labels.unknown_value, 0, ids)
         z, y, x = (-a for a in around.start)

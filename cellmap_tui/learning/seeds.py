@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from cellmap_tui.learning.codebook import Rows
 
-_DRAWS_PER_SEED = 16
+_DRAWS_PER_SEED = 64
+"""Columns with more than this share of the voxels, turned round, need no look at all of them."""
 _PIECE = 2**24
 _STATES = (PRESENT, ABSENT, UNKNOWN)
 
@@ -44,14 +45,15 @@ def seed_positions(codes: NDArray[Any], book: Rows, limit: int, name: str) -> tu
     """
     flat = codes.reshape(-1)
     random = np.random.default_rng(zlib.crc32(name.encode()))
-    places = np.unique(random.integers(0, flat.size, min(flat.size, _DRAWS_PER_SEED * limit)))
+    places = random.integers(0, flat.size, min(flat.size, _DRAWS_PER_SEED * limit))
     drawn = flat[places]
     is_present = book == PRESENT
-    found = [places[is_present[drawn, column]] for column in range(book.shape[1])]
+    found = [places[is_present[:, column].take(drawn)] for column in range(book.shape[1])]
     rare = [column for column, hits in enumerate(found) if len(hits) < limit and is_present[:, column].any()]
     if rare:
         found = _with_all(flat, is_present, rare, found)
-    chosen = (random.permutation(hits)[:limit] for hits in found)
+    # Those drawn are in random order; all there are are not.
+    chosen = (random.choice(hits, limit, replace=False) if len(hits) > limit else hits for hits in found)
     return tuple(np.stack(np.unravel_index(hits, codes.shape), axis=1).astype(np.int32) for hits in chosen)
 
 
@@ -62,7 +64,7 @@ def _with_all(
     wanted: NDArray[np.bool_] = np.logical_or.reduce(is_present[:, rare], axis=1)
     places = []
     for start in range(0, flat.size, _PIECE):
-        places.append(np.flatnonzero(wanted[flat[start : start + _PIECE]]) + start)
+        places.append(np.flatnonzero(wanted.take(flat[start : start + _PIECE])) + start)
     every = np.concatenate(places)
     codes = flat[every]
-    return [every[is_present[codes, c]] if c in rare else hits for c, hits in enumerate(found)]
+    return [every[is_present[:, c].take(codes)] if c in rare else hits for c, hits in enumerate(found)]

@@ -42,7 +42,8 @@ class ChunkReader:
 
     def __init__(self, level: Level, kept_bytes: int = KEPT_BYTES) -> None:
         self.level = level
-        self._codec = _codec(level)
+        self._codec: Any = None
+        self._is_open = False
         self._kept: OrderedDict[Shape3, Voxels | None] = OrderedDict()
         self._room = max(1, kept_bytes // self._chunk_bytes)
 
@@ -85,6 +86,9 @@ class ChunkReader:
         return chunk
 
     def _load(self, number: Shape3) -> Voxels | None:
+        if not self._is_open:
+            self._codec = _codec(self.level)
+            self._is_open = True
         try:
             data = chunk_file(self.level, number).read_bytes()
         except FileNotFoundError:
