@@ -19,7 +19,7 @@ from cellmap_tui.services.propose_reasons import Decision, group_reasons
 from cellmap_tui.services.propose_sizes import sizes_of
 from cellmap_tui.services.propose_targets import TOLERANCE, facts_of, wants_core, wishes
 from cellmap_tui.services.propose_write import config_files
-from cellmap_tui.text import count
+from cellmap_tui.text import count, voxel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.content import LabelContent
-    from cellmap_tui.challenge.grid import Grid
+    from cellmap_tui.challenge.grid import Grid, Vec3
     from cellmap_tui.services.propose_crops import ChosenCrops
     from cellmap_tui.services.propose_gpu import Gpu
     from cellmap_tui.services.propose_groups import Group
@@ -81,7 +81,7 @@ def _proposal(request: ProposeRequest, report: Reporter) -> tuple[ProposeResult,
         raise RequestError(f"nothing can be learned: {first.name} {first.reason}", "choose other classes or crops")
     gpu = planned_gpu(request.gpu_memory_gb)
     groups = grouped((wishes(facts) for facts in usable), request.max_groups)
-    decisions = [_decided(group, groups, request, gpu) for group in groups]
+    decisions = [_decided(at, groups, request, gpu) for at in range(len(groups))]
     folder = request.output.absolute()
     texts = {path: text for one in decisions for path, text in config_files(one, request, targets, folder).items()}
     result = ProposeResult(
@@ -92,7 +92,7 @@ def _proposal(request: ProposeRequest, report: Reporter) -> tuple[ProposeResult,
         crops=len(chosen.crops),
         crops_from=chosen.words,
         written=tuple(texts),
-        notes=tuple(_notes(request, chosen, contents, gpu)),
+        notes=tuple(_notes(request, chosen, contents, gpu, decisions)),
     )
     return result, texts
 
@@ -128,7 +128,8 @@ def _crops(number: int) -> str:
     return f"{count(number)} crop{'' if number == 1 else 's'}"
 
 
-def _decided(group: Group, groups: Sequence[Group], request: ProposeRequest, gpu: Gpu) -> Decision:
+def _decided(at: int, groups: Sequence[Group], request: ProposeRequest, gpu: Gpu) -> Decision:
+    group = groups[at]
     known: dict[str, Grid] = {}
     for wish in group.wishes:
         known |= wish.facts.crops
@@ -137,7 +138,7 @@ def _decided(group: Group, groups: Sequence[Group], request: ProposeRequest, gpu
     cores = tuple(w.facts.target.name for w in group.wishes if wants_core(w.facts) or w.facts.target.core)
     channels = len(group.wishes) + len(cores)
     sizes = sizes_of(used, group.scale_nm, channels, gpu, request.dimensions, request.hours)
-    return Decision(_name(group, groups), group, sizes, gpu, known, used, cores)
+    return Decision(_name(sizes.scale_nm, at, groups), group, sizes, gpu, known, used, cores)
 
 
 def _told(decision: Decision, folder: Path) -> GroupProposal:
@@ -163,9 +164,10 @@ def _told(decision: Decision, folder: Path) -> GroupProposal:
     )
 
 
-def _name(group: Group, groups: Sequence[Group]) -> str:
-    same = [other for other in groups if other.scale_nm == group.scale_nm]
-    return f"{group.scale_nm}nm" + (f"_{same.index(group) + 1}" if len(same) > 1 else "")
+def _name(scale_nm: Vec3, at: int, groups: Sequence[Group]) -> str:
+    size = voxel(scale_nm).replace("×", "x")
+    twice = sum(group.scale_nm == groups[at].scale_nm for group in groups) > 1
+    return f"{size}nm_{at + 1}" if twice else f"{size}nm"
 
 
 def _target(wish: Wish, decision: Decision) -> TargetProposal:
@@ -187,10 +189,16 @@ def _shares(sizes: Counter[int]) -> tuple[SizeShare, ...]:
     return tuple(SizeShare(size, crops) for size, crops in sorted(sizes.items()))
 
 
-def _notes(request: ProposeRequest, chosen: ChosenCrops, contents: Mapping[Any, Any], gpu: Gpu) -> list[str]:
+def _notes(
+    request: ProposeRequest, chosen: ChosenCrops, contents: Mapping[Any, Any], gpu: Gpu, decisions: Sequence[Decision]
+) -> list[str]:
     notes = []
     if gpu.is_assumed:
         notes.append(f"no GPU of NVIDIA is seen here: {gpu.memory_gb:.0f} GB are assumed; say --gpu-memory")
+    for decision in decisions:
+        if not decision.sizes.fits:
+            least = f"even the smallest patch takes about {decision.sizes.memory_gb:.1f} GB"
+            notes.append(f"{decision.name}: {least}, more than the {gpu.memory_gb:g} GB of the GPU")
     if not contents and request.scan:
         notes.append("no labels on disk to look through: sizes of objects are assumed, touching objects not known")
     if not chosen.tests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from cellmap_tui.errors import CellmapError, RequestError
 from cellmap_tui.text import count
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.content import LabelContent
     from cellmap_tui.challenge.crops import Crop
@@ -44,7 +47,7 @@ def choose_crops(request: ProposeRequest, catalog: Catalog) -> ChosenCrops:
     """
     excluded = _excluded(catalog)
     if request.datasplit is not None:
-        crops, words = _of_split(request, catalog)
+        crops, words = _of_split(request.datasplit, catalog)
     elif request.crops:
         crops, words = catalog.select(request.crops), f"crops of '{request.crops}'"
     else:
@@ -72,13 +75,22 @@ def choose_targets(request: ProposeRequest, catalog: Catalog, crops: tuple[Crop,
         return read_targets(request.targets, catalog.classes, labels=labels)
     names = request.classes
     if not names:
-        annotated = frozenset().union(*(crop.classes for crop in crops))
-        scored = [info.name for info in catalog.classes.scored]
-        names = tuple(name for name in scored if class_source(name, annotated, catalog.classes, labels=labels).arrays)
-        names = (*names, *sorted(annotated & labels))
+        names = _learnable(catalog, crops)
     if not names:
         raise RequestError("the crops annotate no class that is scored", "name classes with -c")
     return targets_of(names, catalog.classes, labels=labels)
+
+
+def _learnable(catalog: Catalog, crops: tuple[Crop, ...]) -> tuple[str, ...]:
+    """Return the scored classes that a crop knows in every voxel, and the crops' own labels."""
+    labels = catalog.vocabulary.other_classes
+    sets = {crop.classes for crop in crops}
+    scored = (
+        info.name
+        for info in catalog.classes.scored
+        if any(class_source(info.name, annotated, catalog.classes, labels=labels).complete for annotated in sets)
+    )
+    return (*scored, *sorted(labels & frozenset().union(*sets)))
 
 
 def scan_objects(
@@ -119,21 +131,22 @@ def _excluded(catalog: Catalog) -> frozenset[str]:
     return frozenset(read_exclusions(catalog.data_root))
 
 
-def _of_split(request: ProposeRequest, catalog: Catalog) -> tuple[tuple[Crop, ...], str]:
+def _of_split(path: Path, catalog: Catalog) -> tuple[tuple[Crop, ...], str]:
     from cellmap_tui.challenge.datasplit import read_split
 
-    assert request.datasplit is not None
     crops, unknown = [], []
-    for row in read_split(request.datasplit).train:
+    for row in read_split(path).train:
         try:
-            crops.append(catalog.find(row.ref))
+            crop = catalog.find(row.ref)
+            classes = tuple(name for name in crop.classes if name in row.classes) if row.classes else crop.classes
+            crops.append(dataclasses.replace(crop, classes=classes))
         except CellmapError:
             unknown.append(row.ref)
     if not crops:
         raise RequestError(
-            f"no training crop of {request.datasplit} is in the catalog", f"such as {unknown[0]}" if unknown else ""
+            f"no training crop of {path} is in the catalog", f"such as {unknown[0]}" if unknown else ""
         )
-    words = f"training crops of {request.datasplit.name}"
+    words = f"training crops of {path.name}"
     return tuple(crops), words + (f" ({len(unknown)} more are in no catalog)" if unknown else "")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.services.propose_sizes import PASSES, USUAL_SHARE, edge_ratio
+from cellmap_tui.services.propose_sizes import FLAT_RATIO, PASSES, USUAL_SHARE, edge_ratio
 from cellmap_tui.services.propose_targets import TOLERANCE
 from cellmap_tui.text import count, duration, number, triple, voxel
 
@@ -87,7 +88,8 @@ def core_reasons(decision: Decision) -> list[str]:
 def crop_reason(decision: Decision) -> str:
     """Return how many crops serve."""
     total, used = len(decision.known), len(decision.used)
-    words = f"{count(used)} of {count(total)} crops are labelled at {decision.group.scale_nm} nm or finer"
+    of = f"{count(used)} of {count(total)} crops" if total > 1 else "the only crop"
+    words = f"{of} {'are' if used > 1 else 'is'} labelled at {voxel(decision.sizes.scale_nm)} nm or finer"
     if used < total:
         return f"{words}; the labels of the others are coarser and would have to be invented"
     return words
@@ -98,8 +100,10 @@ def patch_reason(decision: Decision) -> str:
     sizes = decision.sizes
     extent = f"the middle crop has {triple(sizes.extent)} voxels of {voxel(sizes.scale_nm)} nm"
     if sizes.is_flat:
-        ratio = max(edge_ratio(grid) for grid in decision.used.values())
-        return f"flat patches: voxels are up to {number(round(ratio, 1))} times as long as wide; {extent}"
+        ratio = statistics.median(edge_ratio(grid) for grid in decision.used.values())
+        if ratio < FLAT_RATIO:
+            return f"flat patches, as asked for; {extent}"
+        return f"flat patches: voxels are {number(round(ratio, 1))} times as long as wide; {extent}"
     larger = any(length > edge for length, edge in zip(sizes.extent, sizes.patch, strict=True))
     return f"{extent}" + (
         "; larger patches do not fit or add little" if larger else "; beyond it there is nothing to learn"

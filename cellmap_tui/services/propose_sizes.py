@@ -39,9 +39,11 @@ BYTES_PER_OUTPUT = 10
 """Per voxel and channel: bf16 logit and gradient, fp32 in the loss."""
 PASSES = 100
 """How often each labelled voxel is seen."""
-LEAST_PATCHES, MOST_PATCHES = 10_000, 200_000
+LEAST_PATCHES = 10_000
+MOST_VOXELS = 200_000 * 128**3
+"""A bound on what is shown: about the patches of nnU-Net's long schedule at this share of its volume."""
 ITERATIONS = 250
-LEAST_EPOCHS = 20
+LEAST_EPOCHS, MOST_EPOCHS = 20, 1000
 USUAL_SHARE, BEST_SHARE, WORST_SHARE = 0.10, 0.25, 0.05
 """Shares of the peak: nnU-Net's published one, fused and compiled, a card that waits for memory."""
 _FLAT_EDGES = (768, 512, 384, 256, 192, 128, 64)
@@ -64,6 +66,8 @@ class Sizes:
     """The network."""
     memory_gb: float
     """Memory that a step is expected to take."""
+    gpu_memory_gb: float
+    """Memory that there is."""
     extent: Shape3
     """Median extent of the crops, in voxels of the scale."""
     labelled_voxels: int
@@ -76,6 +80,11 @@ class Sizes:
     """Hours at the usual share of the peak."""
     hours_range: tuple[float, float]
     """At the best and the worst share."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the GPU is expected to carry a step of a single patch."""
+        return self.memory_gb <= self.gpu_memory_gb
 
     @property
     def is_flat(self) -> bool:
@@ -113,7 +122,9 @@ def sizes_of(
     labelled = sum(math.prod(extent) for extent in extents)
     epochs, iterations, taken, span = _duration(labelled, patch, batch, network, gpu, hours)
     memory = step_bytes(patch, batch, network, channels) / 1e9
-    return Sizes(scale, patch, batch, network, memory, (z, y, x), labelled, epochs, iterations, taken, span)
+    return Sizes(
+        scale, patch, batch, network, memory, gpu.memory_gb, (z, y, x), labelled, epochs, iterations, taken, span
+    )
 
 
 def step_bytes(patch: Shape3, batch: int, network: Network, channels: int) -> float:
@@ -178,7 +189,7 @@ def _duration(
 ) -> tuple[int, int, float, tuple[float, float]]:
     """Return epochs, batches in an epoch, hours, and the range of hours."""
     voxels = math.prod(patch)
-    patches = min(MOST_PATCHES, max(LEAST_PATCHES, PASSES * labelled // voxels))
+    patches = max(LEAST_PATCHES, min(MOST_VOXELS, PASSES * labelled) // voxels)
     tflop = (network.train_tflop or 3.0) * voxels / TFLOP_VOXELS
     hours_of = {
         share: patches * tflop / (share * gpu.peak_tflops) / 3600 for share in (BEST_SHARE, USUAL_SHARE, WORST_SHARE)
@@ -187,6 +198,7 @@ def _duration(
         cut = most_hours / hours_of[USUAL_SHARE]
         patches = max(batch * LEAST_EPOCHS, int(patches * cut))
         hours_of = {share: hours * cut for share, hours in hours_of.items()}
-    iterations = min(ITERATIONS, max(1, patches // (LEAST_EPOCHS * batch)))
+    usual = max(ITERATIONS, math.ceil(patches / (MOST_EPOCHS * batch)))
+    iterations = min(usual, max(1, patches // (LEAST_EPOCHS * batch)))
     epochs = max(LEAST_EPOCHS, math.ceil(patches / (iterations * batch)))
     return epochs, iterations, hours_of[USUAL_SHARE], (hours_of[BEST_SHARE], hours_of[WORST_SHARE])

@@ -114,12 +114,12 @@ def facts_of(
     known: dict[str, Grid] = {}
     found: list[LabelContent] = []
     for crop in crops:
-        arrays = [
-            name for one in target.classes for name in class_source(one, crop.classes, table, labels=labels).arrays
-        ]
+        sources = [class_source(one, crop.classes, table, labels=labels) for one in target.classes]
+        arrays = [name for source in sources for name in source.arrays]
         if arrays:
             known[crop.ref] = max((crop.grid_of(name) for name in arrays), key=lambda grid: max(grid.voxel_size_nm))
-            found += [contents[crop.ref, name] for name in arrays if (crop.ref, name) in contents]
+        if len(arrays) == 1 and arrays == list(target.classes) and (crop.ref, arrays[0]) in contents:
+            found.append(contents[crop.ref, arrays[0]])  # the objects of a union are not those of its parts
     names = {target.name, *target.classes} if len(target.classes) == 1 else {target.name}
     scored = [
         nominal_nm(crop.grid_of(name).voxel_size_nm) for crop in tests for name in crop.classes if name in names

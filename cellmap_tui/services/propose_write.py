@@ -46,7 +46,8 @@ def config_files(decision: Decision, request: ProposeRequest, targets: Targets, 
 
 def _text(decision: Decision, request: ProposeRequest, folder: Path, learned: Setting) -> str:
     size = voxel(decision.sizes.scale_nm)
-    title = f"{len(decision.group.wishes)} targets at {size} nm, for {decision.gpu.words}."
+    number = len(decision.group.wishes)
+    title = f"{number} target{'' if number == 1 else 's'} at {size} nm, for {decision.gpu.words}."
     lines = _comment([title, "Made by cellmap-tui plan; change what you like. Memory and hours are forecasts."])
     for key, value, reasons in (learned, *_settings(decision, request, folder)):
         lines += ["", *_comment(reasons), f"{key} = {toml_value(value, len(key) + 4)}"]
