@@ -68,7 +68,7 @@ class ValueTransform:
 
     name: str
     """One of `OPTIONS_OF`."""
-    options: tuple[tuple[str, object], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
     """Its options."""
 
 

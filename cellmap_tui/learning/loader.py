@@ -8,6 +8,7 @@ come, and in which order, depends on neither the number of workers nor the batch
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -118,6 +119,7 @@ class PatchLoader:
         following = iter(range(self.batches))
         with ThreadPoolExecutor(self.workers, thread_name_prefix="patches") as threads:
             try:
+                _spare_cores(threads, self.workers)
                 for batch, _ in zip(following, range(self.ahead), strict=False):
                     pending.append(threads.submit(self._read, epoch, batch))
                 while pending:
@@ -143,6 +145,24 @@ class PatchLoader:
             coming = copied
         if coming is not None:
             yield coming
+
+
+def _spare_cores(threads: ThreadPoolExecutor, workers: int) -> None:
+    """Let each worker compute on one core: teams of threads in each of them would fight for the cores.
+
+    torch keeps the number per thread, but gives it to every thread that starts later too, unless it is
+    set again here.
+    """
+    own = torch.get_num_threads()
+    all_here = threading.Barrier(workers)
+
+    def settle() -> None:
+        all_here.wait()
+        torch.set_num_threads(1)
+
+    for settled in [threads.submit(settle) for _ in range(workers)]:
+        settled.result()
+    torch.set_num_threads(own)
 
 
 def _pinned(batch: PatchBatch) -> PatchBatch:

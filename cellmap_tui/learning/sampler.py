@@ -54,10 +54,12 @@ class SamplerRules:
 
     foreground_share: float = 0.5
     """Share of samples centred on a voxel of their class."""
-    empty_share: float = 0.05
+    empty_share: float = 0.1
     """Share of samples in which no target occurs."""
+    balanced: bool = True
+    """Whether every target is drawn as often; else by how many of its voxels are known."""
     class_weights: Mapping[str, float] | None = None
-    """Weight of each target in the choice of the class; 1 for those that are not named. None: all alike."""
+    """Factor for each target in the choice of the class; 1 for those that are not named."""
 
     def __post_init__(self) -> None:
         shares = (self.foreground_share, self.empty_share)
@@ -123,6 +125,8 @@ class Sampler:
                 f"no crop for {usage} says anything about {', '.join(names)}", "choose classes that were annotated"
             )
         self._weights = np.array([(rules.class_weights or {}).get(name, 1.0) for name in names])
+        if not rules.balanced:
+            self._weights = self._weights * sum(crop.counts[: self._targets, :2].sum(axis=1) for crop in self.crops)
         if not (self._weights * self._known.any(axis=1)).any():
             raise RequestError("the class weights leave nothing to draw", "give an annotated class a weight above 0")
         self._foreground = _foreground_codes(bank, self.crops)
