@@ -6,15 +6,21 @@ modules beside this one; each step of the journey is a function in `STEPS`.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - msgspec resolves the fields' types
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import RefusedError, RequestError
-from cellmap_tui.services.demo_journey import NOT_AVAILABLE, STEPS, StepOutcome
+from cellmap_tui.services.demo_journey import (
+    NOT_AVAILABLE,
+    STEPS,
+    StepOutcome,
+    plan_outcomes,
+    run_plan,
+    write_plan,
+)
 from cellmap_tui.services.demo_plan import Size, demo_plan
 from cellmap_tui.services.demo_root import (
     DemoRoot,
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.services.demo_plan import DatasetPlan
     from cellmap_tui.services.demo_units import Unit
+    from cellmap_tui.services.journey_model import JourneyResult
     from cellmap_tui.services.report import Reporter
 
 _NEEDED_BYTES = {"small": 150_000_000, "tiny": 30_000_000}
@@ -91,8 +98,12 @@ class DemoResult:
     """The steps of the journey that were made."""
     not_available: tuple[str, ...]
     """Steps of the journey that this version does not have."""
+    plan: Path
+    """The plan that the journey carries out; `run` carries it out again."""
+    zip_path: Path | None = None
+    """The packed submission; None with `make_only`."""
     overall_score: float | None = None
-    """Score of the plain submission that the journey makes; None with `make_only`."""
+    """Its score; None with `make_only`."""
 
 
 def demo(request: DemoRequest, report: Reporter) -> DemoResult:
@@ -113,10 +124,8 @@ def demo(request: DemoRequest, report: Reporter) -> DemoResult:
     _prepare(request, paths)
     with only_writer(paths):
         steps = [_make_data(request, paths, plans, report)]
-        for step in () if request.make_only else STEPS:
-            report.checkpoint()
-            steps.append(step(paths, report))
-            report.note(f"{steps[-1].name}: {steps[-1].outcome}")
+        write_plan(paths)
+        walked = None if request.make_only else _walk(paths, steps, report)
     return DemoResult(
         data_root=paths.data_root,
         bucket_root=paths.bucket_root,
@@ -132,13 +141,27 @@ def demo(request: DemoRequest, report: Reporter) -> DemoResult:
         elapsed_s=round(time.monotonic() - started, 3),
         steps=tuple(steps),
         not_available=NOT_AVAILABLE,
-        overall_score=None if request.make_only else _overall_score(paths),
+        plan=paths.plan,
+        zip_path=Path(_of_step(walked, "pack-results", "zip")) if walked is not None else None,
+        overall_score=_of_step(walked, "evaluate", "overall_score"),
     )
 
 
-def _overall_score(paths: DemoRoot) -> float | None:
-    score = json.loads(paths.result_file.read_text()).get("overall_score")
-    return float(score) if isinstance(score, int | float) else None
+def _walk(paths: DemoRoot, steps: list[StepOutcome], report: Reporter) -> JourneyResult:
+    """Look at the data, then carry out the plan; every outcome is added to `steps`."""
+    for step in STEPS:
+        report.checkpoint()
+        steps.append(step(paths, report))
+        report.note(f"{steps[-1].name}: {steps[-1].outcome}")
+    result = run_plan(paths, report)
+    steps += plan_outcomes(result)
+    return result
+
+
+def _of_step(walked: JourneyResult | None, command: str, field: str) -> Any:
+    """Return a field of the result of the plan's first step with that command; None where there is none."""
+    rows = () if walked is None else walked.steps
+    return next((row.result.get(field) for row in rows if row.command == command), None)
 
 
 def _prepare(request: DemoRequest, paths: DemoRoot) -> None:

@@ -1,13 +1,15 @@
-"""The journey on the demo's data: one function per step, in order.
+"""The journey on the demo's data: a look at them, then the plan that leads from the bucket to a score.
 
-A step takes the demo's folder and a reporter, uses the services as any user would, and says in one
-line what came out. A new step is a function appended to `STEPS`, and its name leaves `NOT_AVAILABLE`.
+The looks are functions here, one each; everything else is steps of ``demo_journey.toml``, which the demo keeps as
+``plan.toml`` and which users can carry out, change and copy. A new step of the journey is a step of that plan.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.text import count, size, triple, voxel
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cellmap_tui.services.demo_root import DemoRoot
-    from cellmap_tui.services.fetch_model import FetchRequest
+    from cellmap_tui.services.journey_model import JourneyResult, StepResult
     from cellmap_tui.services.report import Reporter
 
     Step = Callable[[DemoRoot, Reporter], "StepOutcome"]
@@ -24,7 +26,6 @@ FILTER = "mito voxel<=8 local split:train"
 """Filter that the journey shows."""
 INSPECTED_CROP = "9002"
 RESIN_CROP = "9006"
-FETCHED_CROPS = "9002,9101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,104 +91,86 @@ def draw_slices(paths: DemoRoot, report: Reporter) -> StepOutcome:
     return StepOutcome("visualize", f"{len(looks)} slices in {paths.slices}")
 
 
-def fetch_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
-    """Fetch a training and a test crop from the demo's bucket, read in place, into a folder of their own."""
-    from cellmap_tui.services.fetch import fetch
-
-    result = fetch(_fetch_request(paths), report)
-    return StepOutcome(
-        "fetch-data",
-        f"{len(result.crops)} crops, {count(result.fetched.objects)} objects, {size(result.fetched.bytes)} fetched, "
-        f"{count(result.kept.objects)} were in {paths.fetched}; {count(result.failed)} missing",
-    )
-
-
-def verify_crops(paths: DemoRoot, report: Reporter) -> StepOutcome:
-    """Compare what was fetched with the bucket."""
-    from cellmap_tui.services.verify import VerifyRequest, verify
-
-    asked = _fetch_request(paths)
-    result = verify(
-        VerifyRequest(
-            data_root=asked.data_root,
-            endpoint_url=asked.endpoint_url,
-            bucket=asked.bucket,
-            manifest=asked.manifest,
-            train_manifest=asked.train_manifest,
-            test_manifest=asked.test_manifest,
-        ),
-        report,
-    )
-    wrong = f"{count(result.missing)} missing, {count(result.corrupt)} corrupt"
-    return StepOutcome("verify", f"{len(result.crops)} crops: {count(result.present)} objects right, {wrong}")
-
-
-def _fetch_request(paths: DemoRoot) -> FetchRequest:
-    from cellmap_tui.services.fetch_model import FetchRequest
-    from cellmap_tui.services.settings import BUCKET
-
-    return FetchRequest(
-        data_root=paths.fetched,
-        crops=FETCHED_CROPS,
-        raw_padding=16,
-        endpoint_url=paths.bucket_root.as_uri(),
-        bucket=BUCKET,
-        manifest=str(paths.manifest),
-        train_manifest=str(paths.train_manifest),
-        test_manifest=str(paths.test_manifest),
-    )
-
-
-def check_submission(paths: DemoRoot, report: Reporter) -> StepOutcome:
-    """Write the plainest submission there is, and look whether the challenge would take it."""
+def make_stand_in(paths: DemoRoot, report: Reporter) -> StepOutcome:
+    """Damage the truth of the test crops, in place of a model's output."""
     from cellmap_tui.challenge.catalog import load_catalog
-    from cellmap_tui.services.demo_baseline import write_baseline
-    from cellmap_tui.services.validate_submission import ValidateRequest, validate_submission
+    from cellmap_tui.services.demo_damage import write_stand_in
 
     catalog = load_catalog(data_root=paths.data_root)
     crops = tuple(crop for crop in catalog.crops if crop.source == "demo" and crop.split == "test")
-    volumes = write_baseline(paths.submission, paths.data_root, crops, report)
-    report.artefact(paths.submission, "submission")
-    result = validate_submission(ValidateRequest(paths.submission, test_manifest=str(paths.test_manifest)), report)
-    found = f"{len(result.findings)} findings" if result.findings else "nothing found"
-    return StepOutcome("validate-submission", f"{volumes} volumes of one threshold on the EM: {found}")
+    volumes = write_stand_in(paths.stand_in, paths.truth, crops, report)
+    report.artefact(paths.stand_in, "predictions")
+    return StepOutcome("stand-in", f"{volumes} volumes of damaged truth, in place of a model's output")
 
 
-def score_submission(paths: DemoRoot, report: Reporter) -> StepOutcome:
-    """Score it against the truth as the challenge would."""
-    from cellmap_tui.services.evaluate import EvaluateRequest, evaluate
+STEPS: tuple[Step, ...] = (list_crops, inspect_crops, draw_slices, make_stand_in)
+"""What is done before the plan, in order."""
 
-    request = EvaluateRequest(
-        submission=paths.submission,
-        truth=paths.truth,
-        test_manifest=str(paths.test_manifest),
-        result_file=paths.result_file,
-    )
-    result = evaluate(request, report)
-    score = "-" if result.overall_score is None else f"{result.overall_score:.4f}"
-    return StepOutcome(
-        "evaluate", f"overall {score} ({result.profile}), what a network has to beat; {paths.result_file}"
-    )
-
-
-STEPS: tuple[Step, ...] = (
-    list_crops,
-    inspect_crops,
-    draw_slices,
-    fetch_crops,
-    verify_crops,
-    check_submission,
-    score_submission,
-)
-"""What this version can do, in the order of the journey."""
-
-NOT_AVAILABLE = (
-    "make-datasplit",
-    "train",
-    "predict",
-    "process",
-    "pack-results",
-    "export",
-)
+NOT_AVAILABLE: tuple[str, ...] = ("train", "predict", "process")
 """Steps of the whole journey that this version does not have. The demo makes its data in place: `fetch-data` and
 `verify` have a bucket to work on in its folder, but a server for it is not part of the product."""
+
+TARGETS = """\
+# What the demo's networks and exports should produce; see docs/targets.md.
+[targets]
+mito = { classes = ["mito"], core = true }
+er = ["er"]
+nuc = ["nuc"]
+ves = { classes = ["ves"], core = true }
+"""
+
+
+def write_plan(paths: DemoRoot) -> None:
+    """Put the plan and its targets into the demo, where it does not have them; edited ones stay."""
+    plan = Path(__file__).with_name("demo_journey.toml").read_text(encoding="utf-8")
+    for path, text in ((paths.plan, plan), (paths.targets, TARGETS)):
+        if not path.exists():
+            temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+
+
+def run_plan(paths: DemoRoot, report: Reporter) -> JourneyResult:
+    """Carry out the plan."""
+    from cellmap_tui.services.journey import run_journey
+    from cellmap_tui.services.journey_model import JourneyRequest
+
+    return run_journey(JourneyRequest(paths.plan, state_dir=paths.root / ".state"), report)
+
+
+def plan_outcomes(result: JourneyResult) -> tuple[StepOutcome, ...]:
+    """Return what came out of each step of the plan, in a line each."""
+    return tuple(StepOutcome(step.name, _words(step)) for step in result.steps)
+
+
+def _words(step: StepResult) -> str:
+    words = _WORDS.get(step.command)
+    said = words(step.result) if words is not None and step.result else step.words
+    return f"{said} (done before)" if step.state == "skipped" else said
+
+
+def _score(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "-"
+
+
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "fetch-data": lambda r: (
+        f"{len(r['crops'])} crops, {count(r['fetched']['objects'])} objects, {size(r['fetched']['bytes'])} fetched, "
+        f"{count(r['failed'])} failed"
+    ),
+    "verify": lambda r: (
+        f"{len(r['crops'])} crops: {count(r['present'])} objects right, {count(r['missing'])} missing, "
+        f"{count(r['corrupt'])} corrupt"
+    ),
+    "get-counts": lambda r: f"{len(r['classes'])} classes in {len(r['crops'])} crops: {r['output']}",
+    "make-datasplit": lambda r: f"{', '.join(r['csv_paths'])}, seed {r['seed']}",
+    "map-labels": lambda r: f"{len(r['volumes'])} volumes of {', '.join(r['targets'])}",
+    "export": lambda r: f"{r['crops']} crops as {r['format']}, {size(r['size_bytes'])}: {r['output']}",
+    "pack-results": lambda r: (
+        f"{count(r['present'] + r['empty'])} of {count(r['required'])} volumes packed, {count(r['filled'])} filled "
+        f"with zeros, {size(r['size_bytes'])}: {r['zip']}"
+    ),
+    "validate-submission": lambda r: f"{count(r['present'])} of {count(r['required'])} volumes, nothing wrong",
+    "evaluate": lambda r: f"overall {_score(r['overall_score'])} ({r['profile']}): {r['result_file']}",
+}
+"""Command to its result in words."""

@@ -75,14 +75,24 @@ class DemoRoot:
         return self.root / "fetched"
 
     @property
-    def submission(self) -> Path:
-        """The submission that the journey writes."""
-        return self.root / "baseline" / "submission.zarr"
+    def stand_in(self) -> Path:
+        """What stands for a model's output: damaged truth, a zarr a dataset."""
+        return self.root / "stand-in"
 
     @property
-    def result_file(self) -> Path:
-        """Its score."""
-        return self.root / "baseline" / "result.json"
+    def plan(self) -> Path:
+        """The plan that the journey carries out."""
+        return self.root / "plan.toml"
+
+    @property
+    def targets(self) -> Path:
+        """Its targets."""
+        return self.root / "targets.toml"
+
+    def written_by_the_plan(self) -> tuple[Path, ...]:
+        """Return what the steps of the plan make, its progress included."""
+        names = ("mapped", "exported", "submission.zip", "result.json", "result_extended.json", "counts.csv")
+        return tuple(self.root / name for name in (*names, "datasplit.csv", "plan.state.json", ".state"))
 
     @property
     def partial(self) -> Path:
@@ -111,8 +121,8 @@ class DemoRoot:
     def owned(self) -> tuple[Path, ...]:
         """Return everything that a demo writes, the marker last."""
         made = (self.bucket_root, self.data_root, self.root / "truth", self.partial)
-        folders = (*made, self.slices, self.fetched, self.submission.parent)
-        return (*folders, *self.files())
+        walked = (self.slices, self.fetched, self.stand_in, *self.written_by_the_plan(), self.plan, self.targets)
+        return (*made, *walked, *self.files())
 
 
 @dataclass(frozen=True, slots=True)

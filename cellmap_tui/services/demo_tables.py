@@ -53,4 +53,7 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
-    temporary.replace(path)
+    if path.is_file() and path.read_bytes() == temporary.read_bytes():
+        temporary.unlink()  # a file with a new time would make the steps of the plan undone
+    else:
+        temporary.replace(path)

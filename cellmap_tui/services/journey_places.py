@@ -37,7 +37,11 @@ _NOT_CONTENT = frozenset({"state_dir", "store", "user_data_root", "cache_dir"})
 def resolved(options: Mapping[str, Any], model: type[Any], folder: Path) -> dict[str, Any]:
     """Return options with relative paths made absolute, seen from the plan's folder."""
     places = _path_fields(model) | PLACE_NAMES
-    return {key: _absolute(value, folder) if key in places else value for key, value in options.items()}
+    absolute = {key: _absolute(value, folder) if key in places else value for key, value in options.items()}
+    address = absolute.get("endpoint_url")
+    if isinstance(address, str) and address and "://" not in address:
+        absolute["endpoint_url"] = Path(_absolute(address, folder)).as_uri()  # a copy of the bucket on disk
+    return absolute
 
 
 def places_of(request: object) -> dict[str, Path]:

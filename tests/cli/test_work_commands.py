@@ -79,8 +79,9 @@ def test_demo_walks_the_journey_and_says_which_steps_are_missing(cellmap, tmp_pa
     assert {"train", "predict"} <= set(value["not_available"])
     made = {step["name"]: step["outcome"] for step in value["steps"]}
     assert {"visualize", "validate-submission", "evaluate"} <= set(made)
-    assert "nothing found" in made["validate-submission"]
-    assert 0 < json.loads((tmp_path / "demo" / "baseline" / "result.json").read_text())["overall_score"] < 0.5
+    assert "nothing wrong" in made["validate-submission"]
+    assert json.loads((tmp_path / "demo" / "result.json").read_text())["overall_score"] == value["overall_score"]
+    assert value["zip_path"] == str(tmp_path / "demo" / "submission.zip")
     pictures = list((tmp_path / "demo").rglob("*.png"))
     assert pictures
     assert all(picture_size(path)[0] > 50 for path in pictures)

@@ -299,11 +299,13 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, Liste
 
 def test_the_journey_makes_each_step_that_exists_and_lists_the_rest(journey: tuple[DemoResult, Listener]) -> None:
     result, listener = journey
-    steps = ["make data", "crops", "inspect", "visualize", "fetch-data", "verify", "validate-submission", "evaluate"]
-    assert [step.name for step in result.steps] == steps
+    looks = ["make data", "crops", "inspect", "visualize", "stand-in"]
+    plan = ["fetch-data", "verify", "get-counts", "make-datasplit", "map-labels", "export"]
+    assert [step.name for step in result.steps] == [*looks, *plan, "pack-results", "validate-submission", "evaluate"]
     assert result.overall_score is not None
-    assert 0 < result.overall_score < 0.5
-    assert {"train", "predict", "pack-results"} <= set(result.not_available)
+    assert 0.3 < result.overall_score < 1, "damaged truth is neither nothing nor perfect"
+    assert result.zip_path is not None
+    assert result.zip_path.is_file()
     assert not {step.name for step in result.steps} & set(result.not_available)
     assert all("\n" not in step.outcome for step in result.steps)
     assert any(note.startswith("crops: ") for note in listener.notes)
@@ -321,7 +323,7 @@ def test_the_journey_finds_crops_by_filter_and_reads_their_facts(journey: tuple[
 def test_the_journey_fetches_the_buckets_bytes(journey: tuple[DemoResult, Listener]) -> None:
     outcome = {step.name: step.outcome for step in journey[0].steps}
     assert "2 crops" in outcome["fetch-data"]
-    assert "0 missing" in outcome["fetch-data"]
+    assert "0 failed" in outcome["fetch-data"]
     assert "0 missing, 0 corrupt" in outcome["verify"]
     fetched, bucket = journey[0].data_root.parent / "fetched", journey[0].bucket_root / "janelia-cosem-datasets"
     files = [path for path in fetched.rglob("*") if path.is_file() and ".cellmap-tui" not in path.parts]
@@ -351,3 +353,14 @@ def test_the_whole_journey_can_be_repeated_and_leaves_the_same_files(journey: tu
     again = demo(wish(root, make_only=False), SilentReporter())
     assert [step.name for step in again.steps] == [step.name for step in journey[0].steps]
     assert tree_hash(root) == before
+    plan = again.steps[5:]
+    assert all(step.outcome.endswith("(done before)") for step in plan), "nothing changed"
+
+
+def test_what_the_journey_carries_out_is_a_plan_that_users_have(journey: tuple[DemoResult, Listener]) -> None:
+    from cellmap_tui.services.journey import plan_journey
+    from cellmap_tui.services.journey_model import JourneyRequest
+
+    rows = plan_journey(JourneyRequest(journey[0].plan, state_dir=journey[0].plan.parent / ".state"))
+    assert len(rows) == 9
+    assert {row.state for row in rows} == {"skipped"}
