@@ -17,7 +17,7 @@ from cellmap_tui.errors import DataError, MissingDataError, RequestError
 from cellmap_tui.text import nearest, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.challenge.grid import Vec3
@@ -29,6 +29,9 @@ _HDF5 = re.compile(r"\.(h5|hdf5|hdf|he5)(:|$)", re.IGNORECASE)
 _CROP = re.compile(r"(?:^|[^a-z0-9])(?:crop)?0*(\d+)$", re.IGNORECASE)
 SLAB_BYTES = 32 * 2**20
 
+Values = int | tuple[int, ...]
+"""A value in a stack, or the values of one of nnU-Net's regions."""
+
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
@@ -36,8 +39,8 @@ class StackOptions:
 
     classes: tuple[str, ...]
     """Classes that were asked for; empty: all that the labels name."""
-    labels: dict[str, int]
-    """Class to its value in the stack; empty: the stack is one class."""
+    labels: Mapping[str, Values]
+    """Class to its values in the stack; empty: the stack is one class."""
     cases: dict[str, str]
     """File name without its suffix to the crop it belongs to."""
     voxel_size_nm: Vec3 | None
@@ -58,8 +61,8 @@ class StackVolume:
     """The class."""
     file: str
     """The stack."""
-    value: int | None
-    """The value that is the class; None: every value is."""
+    value: Values | None
+    """The values that are the class; None: every value is."""
 
 
 def is_stack(predictions: str) -> bool:
@@ -72,7 +75,7 @@ def is_case_folder(folder: Path) -> bool:
     return folder.is_dir() and any(_is_case(entry) for entry in folder.iterdir())
 
 
-def read_mapping(path: Path | None, folder: Path | None) -> tuple[dict[str, int], dict[str, str]]:
+def read_mapping(path: Path | None, folder: Path | None) -> tuple[dict[str, Values], dict[str, str]]:
     """Return the labels and cases that a mapping file and nnU-Net's own ``dataset.json`` name.
 
     Raises
@@ -80,7 +83,7 @@ def read_mapping(path: Path | None, folder: Path | None) -> tuple[dict[str, int]
     DataError
         If a file is not JSON or does not hold ``labels`` and ``cases`` as objects.
     """
-    labels: dict[str, int] = {}
+    labels: dict[str, Values] = {}
     cases: dict[str, str] = {}
     own = (
         None if folder is None else next((f for f in (folder, folder.parent) if (f / "dataset.json").is_file()), None)
@@ -138,8 +141,10 @@ def copy_stack(volume: StackVolume, target: Path, options: StackOptions, checkpo
 
 
 def _copy(
-    stack: Stack, building: Path, value: int | None, options: StackOptions, checkpoint: Callable[[], None]
+    stack: Stack, building: Path, value: Values | None, options: StackOptions, checkpoint: Callable[[], None]
 ) -> None:
+    import numpy as np
+
     from cellmap_tui.volumes.arrays import DEFAULT_CHUNKS, create_array
 
     dtype = stack.dtype if value is None else "uint8"
@@ -149,7 +154,7 @@ def _copy(
     for z in range(0, stack.shape[0], step):
         checkpoint()
         block = stack.read(z, min(z + step, stack.shape[0]))
-        array[z : z + step] = block if value is None else block == value
+        array[z : z + step] = block if value is None else np.isin(block, value)
 
 
 def _volumes(crop: Crop, file: str, options: StackOptions) -> list[StackVolume]:
@@ -239,12 +244,16 @@ def _object(value: object, path: Path, what: str) -> dict[str, Any]:
     return value
 
 
-def _labels(values: object, path: Path) -> dict[str, int]:
-    labels = {}
+def _labels(values: object, path: Path) -> dict[str, Values]:
+    labels: dict[str, Values] = {}
     for name, value in _object(values, path, "labels").items():
         if name == "background":
             continue
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise DataError(f"{path}: labels.{printable(name)} is not a whole number", "a label has one value here")
-        labels[name] = value
+        several = value if isinstance(value, list) else [value]
+        if not several or not all(isinstance(one, int) and not isinstance(one, bool) for one in several):
+            raise DataError(
+                f"{path}: labels.{printable(name)} is not a whole number",
+                "a label has one value, or as a region of nnU-Net a list of them",
+            )
+        labels[name] = tuple(several) if isinstance(value, list) else value
     return labels

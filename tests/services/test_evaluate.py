@@ -546,6 +546,20 @@ def test_a_folder_as_nnunet_writes_it_is_scored_by_its_labels(local, tmp_path):
     assert evaluate(mapped, SilentReporter()).overall_instance_score == 1.0
 
 
+def test_the_regions_of_nnunet_are_scored_as_the_classes_they_are(local, tmp_path):
+    folder = tmp_path / "nnunet"
+    folder.mkdir()
+    codes = (blobs(4) > 0) + 2 * (mask() > 0)
+    _write_stack(folder / "cell_crop7.nii.gz", codes.astype(np.uint8))
+    labels = {"background": 0, "mito": [1, 3], "er": [2, 3], "ignore": 4}
+    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+    result = evaluate(changed(local, predictions=str(folder)), SilentReporter())
+    assert (result.overall_instance_score, result.overall_semantic_score) == (1.0, 1.0)
+    (folder / "dataset.json").write_text(json.dumps({"labels": {"mito": ["1"]}}))
+    with pytest.raises(DataError, match="mito is not a whole number"):
+        evaluate(changed(local, predictions=str(folder)), SilentReporter())
+
+
 def test_a_stack_needs_one_crop_and_a_class(local, tmp_path):
     np.save(tmp_path / "x.npy", blobs(4))
     with pytest.raises(RequestError, match="--classes"):
