@@ -1,0 +1,78 @@
+"""The demo's plan, killed at random moments and carried on: the same bytes in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cellmap_tui.services.demo import DemoRequest, demo
+from cellmap_tui.services.journey_state import read_state, state_file
+from cellmap_tui.services.report import SilentReporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MADE = ("mapped", "exported", "submission.zip", "counts.csv", "datasplit.csv", "fetched")
+REMEMBERED = {".cellmap-tui"}
+"""Folders of what the tool remembers: with times of requests, not part of what is made."""
+
+
+def hashes(root: Path) -> dict[str, str]:
+    files = [root / name for name in MADE if (root / name).is_file()]
+    files += [path for name in MADE for path in (root / name).rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if not REMEMBERED & set(path.parts)
+    }
+
+
+def start(plan: Path) -> subprocess.Popen[bytes]:
+    line = [
+        sys.executable,
+        "-m",
+        "cellmap_tui",
+        "--batch",
+        "--runs-root",
+        str(plan.parent / "runs"),
+        "run",
+        str(plan),
+    ]
+    env = os.environ | {"CELLMAP_TUI_STATE_DIR": str(plan.parent / ".state"), "CELLMAP_TUI_DATA_ROOT": "nowhere"}
+    return subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_a_plan_killed_at_random_moments_makes_the_same_bytes(tmp_path):
+    root = tmp_path / "demo"
+    result = demo(DemoRequest(root, size="tiny", user_data_root=tmp_path / "users"), SilentReporter())
+    whole = hashes(root)
+    assert len(whole) > 100
+    for name in (*MADE, ".state", "plan.state.json", "result.json", "result_extended.json"):
+        path = root / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    chance = random.Random(7)
+    kills = 0
+    for attempt in range(40):
+        process = start(result.plan)
+        try:
+            code = process.wait(timeout=chance.uniform(0.4, 1.6) + attempt / 10)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert code == 0
+        break
+    assert kills >= 3
+    assert len(read_state(state_file(result.plan)).done) == 9
+    assert hashes(root) == whole
