@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.challenge.grid import Grid
-    from cellmap_tui.services.planes import Predicted
     from cellmap_tui.volumes.crop_labels import LegendEntry as VolumeLegend
+    from cellmap_tui.volumes.planes import Predicted
 
 _AXES: tuple[Literal["z"], Literal["y"], Literal["x"]] = ("z", "y", "x")
 PREDICTED: tuple[Kind, ...] = ("predictions", "processed")

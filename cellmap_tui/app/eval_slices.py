@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from cellmap_tui.app.browsing import Browsed, CropItem
     from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.challenge.grid import Grid, Shape3, Vec3
-    from cellmap_tui.services.planes import Predicted
     from cellmap_tui.services.predicted_planes import PredictedPlanes
     from cellmap_tui.services.settings import Settings
+    from cellmap_tui.volumes.planes import Predicted
 
 
 def crops_of(settings: Settings, asked: dict[str, Any]) -> Browsed:

@@ -53,7 +53,7 @@ class RunScreen(BaseScreen):
         """Hide the keys that can do nothing for the chosen run."""
         if action in {"stop", "pause", "resume"}:
             return may(action, self.chosen_run())
-        if action == "full_log":
+        if action in {"full_log", "view"}:
             return self.chosen_run() is not None
         return super().check_action(action, parameters)
 

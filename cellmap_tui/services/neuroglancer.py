@@ -1,4 +1,4 @@
-"""A crop in neuroglancer: the layers of a view, and the view as a link. Who serves the volumes is not its business."""
+"""A crop in neuroglancer: the layers of a view, and the view as a link; serving the volumes is not its business."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from cellmap_tui.challenge.layout import label_path
 from cellmap_tui.errors import MissingDataError
 from cellmap_tui.services.evaluate_targets import LAYOUTS
-from cellmap_tui.services.planes import PixelPlane, PlaneCache, Predicted, Sampled, sample
 from cellmap_tui.services.predicted_planes import EvaluatedCrop, PredictedPlanes, without
+from cellmap_tui.volumes.planes import PixelPlane, PlaneCache, Predicted, Sampled, sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cellmap_tui.services.planes import PixelPlane, PlaneCache, Sampled, sample
+from cellmap_tui.volumes.planes import PixelPlane, PlaneCache, Sampled, sample
 
 if TYPE_CHECKING:
     from cellmap_tui.challenge.grid import Grid

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.crops import Crop
-    from cellmap_tui.services.planes import Predicted
     from cellmap_tui.volumes.crop_labels import Labels, LegendEntry, Mark
+    from cellmap_tui.volumes.planes import Predicted
 
 RGB = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
@@ -244,11 +244,11 @@ class SliceSource:
 
     def _draw(self, look: SliceLook, is_stale: Callable[[], bool]) -> SliceImage:
         # numpy and zarr cost 0.3 s at the first slice; no screen needs them before that
-        from cellmap_tui.services.slice_layers import read_layers
         from cellmap_tui.volumes.crop_em import read_em
         from cellmap_tui.volumes.crop_labels import LabelChoice, Labels
         from cellmap_tui.volumes.geometry import to_world
         from cellmap_tui.volumes.pixels import pixels_for
+        from cellmap_tui.volumes.slice_layers import read_layers
         from cellmap_tui.volumes.slices import render_slice
 
         voxel = _checked(look, self.crop)
@@ -266,7 +266,9 @@ class SliceSource:
             self._labels = Labels(self.data_root, self.crop, self._classes)
         wanted = LabelChoice(look.classes, dict(look.colours), with_marks=look.with_marks)
         em = read_em(self.data_root, self.crop, pixels, self._labels.cache)
-        drawn = read_layers(look, self._labels, wanted, self.predicted, pixels, voxel, is_stale)
+        drawn = read_layers(
+            look.kinds, self._labels, wanted, self.predicted, pixels, voxel, is_stale, threshold=look.threshold
+        )
         rgb = render_slice(
             em.grey,
             drawn.layers,

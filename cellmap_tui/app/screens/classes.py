@@ -62,6 +62,7 @@ class ClassesScreen(BaseScreen):
         bind("classes.targets", "targets"),
         bind("classes.resolve", "resolve"),
         bind("classes.heat", "heat"),
+        bind("do.view", "view", show=False, help="View a slice of a crop on this disk that has the class."),
         bind("do.filter", "filter"),
         bind("do.close", "close", show=False),
         bind("do.reload", "reload", show=False, help="Look at the catalog again."),
@@ -243,6 +244,13 @@ class ClassesScreen(BaseScreen):
         self.query_one("#heat", Pane).set_title("training crops: class × dataset", note)
 
     # Keys
+
+    def action_view(self) -> None:
+        """View a slice of a crop on this disk that has the class under the cursor."""
+        from cellmap_tui.app.screens.slice import view_class
+
+        if self.table.highlighted is not None and self._catalog is not None:
+            view_class(self, self._catalog, self.table.highlighted.row.name)
 
     def action_heat(self) -> None:
         """Go to the heat map; where there is no room for it, on a page of its own."""

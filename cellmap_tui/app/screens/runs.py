@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.events import Resize
 
+    from cellmap_tui.app.run_slices import RunCrops
+    from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.jobs.prune import PrunePlan, PruneResult
     from cellmap_tui.jobs.summary import RunSummary
 
@@ -82,6 +84,7 @@ class RunsScreen(RunScreen):
         bind("do.pause", "pause", help="Pause the run under the cursor, or let it go on."),
         bind("do.reload", "resume", "resume", help="Go on with a paused, stopped, lost or failed run."),
         bind("do.log", "full_log"),
+        bind("do.view", "view", help="View slices of the run's crops, with what it predicted."),
         bind("do.prune", "prune"),
     ]
 
@@ -97,6 +100,14 @@ class RunsScreen(RunScreen):
 
         def __init__(self, result: PruneResult) -> None:
             self.result = result
+            super().__init__()
+
+    class CropsFound(Message):
+        """The crops of a run are known."""
+
+        def __init__(self, run_id: str, crops: RunCrops) -> None:
+            self.run_id = run_id
+            self.crops = crops
             super().__init__()
 
     def __init__(self) -> None:
@@ -148,6 +159,32 @@ class RunsScreen(RunScreen):
     def chosen_run(self) -> RunSummary | None:
         """Return the run under the cursor, as it is now."""
         return self._chosen
+
+    def action_view(self) -> None:
+        """View slices of the crops of the run under the cursor."""
+        if (run := self.chosen_run()) is not None:
+            self._find_crops(run)
+
+    @work(thread=True, exclusive=True, group="runs.view", exit_on_error=False)
+    def _find_crops(self, run: RunSummary) -> None:
+        from cellmap_tui.app.run_slices import crops_of_run
+
+        self.post_message(self.CropsFound(run.run_id, crops_of_run(self.cellmap.settings, run)))
+
+    @on(CropsFound)
+    def _choose_crop(self, event: CropsFound) -> None:
+        from cellmap_tui.app.screens.choose_crop import ChooseCrop
+        from cellmap_tui.app.screens.slice import open_slices
+
+        def view(crop: Crop | None) -> None:
+            if crop is not None:
+                open_slices(self, event.crops.slices_of(crop, event.run_id))
+
+        crops = event.crops.crops
+        if len(crops) == 1:
+            view(crops[0])
+        else:
+            self.app.push_screen(ChooseCrop(crops), view)
 
     def action_prune(self) -> None:
         """Gauge what can be removed, then ask."""

@@ -23,7 +23,7 @@ from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.protocol_image import protocol_problem
 from cellmap_tui.app.widgets.slice_state import Look, kind_cycle, kinds_words
 from cellmap_tui.app.widgets.slice_view import SliceView
-from cellmap_tui.challenge.layout import label_path
+from cellmap_tui.challenge.layout import label_path, local_classes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.app.screens.base import BaseScreen
     from cellmap_tui.app.widgets.slice_state import Drawing, Kind, SliceSource
+    from cellmap_tui.challenge.catalog import Catalog
+    from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.services.find_object import Place
 
 WHERE = "120 40 33 is a voxel, 980 640 528 nm a position, z 12 a slice, mito a class, mito 7 an object."
 
 
-def view_crop(
-    screen: BaseScreen, browsed: Browsed, item: CropItem, *, only_class: str | None = None, go_to: str = ""
-) -> None:
-    """Open the slices of a crop, at a place where one is named, or say why there are none."""
+def view_crop(screen: BaseScreen, browsed: Browsed, item: CropItem, *, only_class: str | None = None) -> None:
+    """Open the slices of a crop, or say why there are none."""
     data_root = browsed.catalog.data_root
     if data_root is None or item.share <= 0:
         screen.app.notify(
@@ -55,25 +55,47 @@ def view_crop(
         return
     from cellmap_tui.app.crop_slices import CropSlices
 
-    source = CropSlices(data_root, item.crop, browsed.catalog)
-    look = Look.at_middle(item.crop.grid)
-    if only_class in source.classes:
-        look = replace(look, only_class=only_class)
-    screen.app.push_screen(SliceScreen(source, look, item.crop.ref, go_to))
+    open_slices(screen, CropSlices(data_root, item.crop, browsed.catalog), only_class=only_class)
 
 
-def view_class(screen: BaseScreen, browsed: Browsed, class_name: str) -> None:
-    """Open the slices of a crop on this disk that has a class, at its largest section; or say there is none."""
-    data_root = browsed.catalog.data_root
-    here = [item for item in browsed.items if item.share > 0 and class_name in item.crop.classes]
-    if data_root is None or not here:
+def view_class(screen: BaseScreen, catalog: Catalog, class_name: str) -> None:
+    """Open the slices of a crop on this disk that has a class, at its largest section; or say there is none.
+
+    For a group that no crop here is annotated for, one of its members is shown.
+    """
+    found = crop_with_class(catalog, class_name)
+    if found is None or catalog.data_root is None:
         screen.app.notify(
             f"No crop on this disk is annotated for {class_name}; 1 lists those in the bucket.", severity="warning"
         )
         return
-    # Where the class is absent, its array has no chunk.
-    item = next((item for item in here if has_chunks(data_root / label_path(item.crop, class_name))), here[0])
-    view_crop(screen, browsed, item, only_class=class_name, go_to=class_name)
+    from cellmap_tui.app.crop_slices import CropSlices
+
+    crop, name = found
+    open_slices(screen, CropSlices(catalog.data_root, crop, catalog), only_class=name, go_to=name)
+
+
+def open_slices(screen: BaseScreen, source: CropSlices, *, only_class: str | None = None, go_to: str = "") -> None:
+    """Open slices, with the truth under predictions where there are both."""
+    look = Look.at_middle(source.grid)
+    if only_class in source.classes:
+        look = replace(look, only_class=only_class)
+    if "gt" not in source.kinds:
+        look = replace(look, kinds=source.kinds[:1])
+    screen.app.push_screen(SliceScreen(source, look, source.crop.ref, go_to))
+
+
+def crop_with_class(catalog: Catalog, class_name: str) -> tuple[Crop, str] | None:
+    """Return a local crop that has a class, and which class that is: itself, or a member of the group."""
+    data_root, info = catalog.data_root, catalog.classes.named(class_name)
+    if data_root is None:
+        return None
+    members = [catalog.classes.by_id(member) for member in info.member_ids] if info is not None else []
+    names = (class_name, *(member.name for member in members if member is not None))
+    local = [(crop, local_classes(data_root, crop)) for crop in catalog.crops if (data_root / crop.dataset).is_dir()]
+    found = [(crop, name) for name in names for crop, present in local if name in present]
+    # Where a class is absent, its array has no chunk.
+    return next((pair for pair in found if has_chunks(data_root / label_path(*pair))), found[0] if found else None)
 
 
 def has_chunks(group: Path) -> bool:

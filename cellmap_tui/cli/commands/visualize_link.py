@@ -73,7 +73,8 @@ def _tell(
         output.write(link)
     output.flush()
     if tunnel is not None and not context.quiet:
-        diagnostics.note(f"serving {len(layers)} volumes; ctrl+c ends it. From another machine, first:\n  {tunnel}")
+        diagnostics.note(f"serving {len(layers)} volumes; ctrl+c ends it. From another machine, first:")
+        diagnostics.note(f"  {tunnel}")
     if args.browser:
         import webbrowser
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellmap_tui.errors import CellmapError, Stopped
-from cellmap_tui.services.planes import PixelPlane
 from cellmap_tui.text import count
 from cellmap_tui.volumes.comparison import (
     ERROR_COLOURS,
@@ -23,19 +22,19 @@ from cellmap_tui.volumes.comparison import (
 )
 from cellmap_tui.volumes.crop_labels import LabelSlice, LegendEntry, Mark, marks_of
 from cellmap_tui.volumes.pixels import PLANES
+from cellmap_tui.volumes.planes import PixelPlane
 from cellmap_tui.volumes.slices import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from cellmap_tui.challenge.grid import Shape3
-    from cellmap_tui.services.planes import Predicted, Sampled
-    from cellmap_tui.services.slices import Kind, SliceLook
     from cellmap_tui.volumes.colours import RGB
-    from cellmap_tui.volumes.crop_labels import LabelChoice, Labels
+    from cellmap_tui.volumes.crop_labels import Kind, LabelChoice, Labels
     from cellmap_tui.volumes.pixels import Pixels
+    from cellmap_tui.volumes.planes import Predicted, Sampled
 
 MOST_CLASSES = 8
 """Predicted classes that are drawn when none is named."""
@@ -45,15 +44,17 @@ _ERRORS_OF = ("processed", "predictions")
 
 
 def read_layers(
-    look: SliceLook,
+    kinds: Sequence[Kind],
     labels: Labels,
     wanted: LabelChoice,
     predicted: Mapping[str, Predicted],
     pixels: Pixels,
     voxel: Shape3,
     is_stale: Callable[[], bool],
+    *,
+    threshold: float | None = None,
 ) -> LabelSlice:
-    """Read everything that a look wants drawn over the EM, lowest first.
+    """Read everything that is drawn over the EM, lowest first.
 
     Where `predicted` has ``gt``, the truth is that source's, in place of the labels in the data root.
 
@@ -64,32 +65,32 @@ def read_layers(
     Stopped
         If `is_stale` says so.
     """
-    if not look.kinds:
+    if not kinds:
         return LabelSlice((), np.zeros(pixels.shape, np.bool_), (), (), ())
-    if look.kinds == ("gt",) and "gt" not in predicted:
+    if tuple(kinds) == ("gt",) and "gt" not in predicted:
         return labels.read(wanted, pixels, voxel, is_stale)
-    plane = _Plane(labels, wanted, pixels, voxel, look)
-    has_truth = "gt" in look.kinds
+    plane = _Plane(labels, wanted, pixels, voxel, threshold)
+    has_truth = "gt" in kinds
     if has_truth and "gt" in predicted:
         plane.add_truth(predicted["gt"], is_stale)
     elif has_truth:
-        plane.take(labels.read(_as_predicted(wanted, look, predicted, labels), pixels, voxel, is_stale))
-    for kind in look.kinds:
+        plane.take(labels.read(_as_predicted(wanted, kinds, predicted, labels), pixels, voxel, is_stale))
+    for kind in kinds:
         if kind in {"predictions", "processed"}:
             plane.add_predicted(kind, predicted.get(kind), is_stale, over_truth=has_truth)
-    if "error" in look.kinds:
+    if "error" in kinds:
         kind_of_errors = next((kind for kind in _ERRORS_OF if kind in predicted), "predictions")
         plane.add_errors(kind_of_errors, predicted.get(kind_of_errors), is_stale)
     return plane.drawn
 
 
 def _as_predicted(
-    wanted: LabelChoice, look: SliceLook, predicted: Mapping[str, Predicted], labels: Labels
+    wanted: LabelChoice, kinds: Sequence[Kind], predicted: Mapping[str, Predicted], labels: Labels
 ) -> LabelChoice:
     """Return the truth that goes with predictions: the same classes, as far as they are annotated here."""
     if wanted.classes:
         return wanted
-    names = {name for kind in look.kinds if kind in predicted for name in predicted[kind].classes}
+    names = {name for kind in kinds if kind in predicted for name in predicted[kind].classes}
     return replace(wanted, classes=tuple(name for name in labels.local if name in names))
 
 
@@ -101,7 +102,7 @@ class _Plane:
     wanted: LabelChoice
     pixels: Pixels
     voxel: Shape3
-    look: SliceLook
+    threshold: float | None
     layers: list[Layer] = field(default_factory=list)
     legend: list[LegendEntry] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
@@ -227,7 +228,7 @@ class _Plane:
         if found is None:
             self.notes.append(f"{name}: nothing in {kind} here")
             return None
-        return foreground(found.values, self.look.threshold)
+        return foreground(found.values, self.threshold)
 
     def _names(self, kind: str, source: Predicted | None) -> list[str]:
         """Return the classes that are drawn: those asked for, else those predicted, groups first."""

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cellmap_tui.challenge.grid import Grid
-    from cellmap_tui.scoring.sources import Volume
+    from cellmap_tui.challenge.grid import Grid, Shape3
 
 PLANES = ((1, 2), (0, 2), (0, 1))
 """Axes down and across a plane, for planes across z, y and x."""
@@ -46,6 +45,21 @@ class Sampled:
     """Values ``[rows, columns]``, 0 outside the volume."""
     known: NDArray[np.bool_]
     """Which pixels lie inside the volume and are not declared unknown."""
+
+
+class Volume(Protocol):
+    """A three-dimensional array that is read box by box."""
+
+    @property
+    def shape(self) -> Shape3:
+        """Voxels on each axis."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of its voxels."""
+
+    def read(self, start: Shape3, stop: Shape3) -> NDArray[Any]:
+        """Return the voxels of a half-open box that lies inside."""
 
 
 class Predicted(Protocol):
