@@ -15,6 +15,8 @@ from cellmap_tui.jobs.summary import RunSummary
 from cellmap_tui.services.batch_eval import BatchEvalResult, BatchRow
 from cellmap_tui.services.catalog_refresh import RefreshResult
 from cellmap_tui.services.compare_runs import CompareResult, ScoreRow
+from cellmap_tui.services.config import ConfigDifference, ConfigProblem, ConfigRow, ConfigShow, ConfigText
+from cellmap_tui.services.config_check import ConfigCheck, ConfigFinding
 from cellmap_tui.services.counts_model import ClassCount, CountsResult, CropCount
 from cellmap_tui.services.demo import DemoResult
 from cellmap_tui.services.doctor_model import Check, DoctorReport
@@ -41,6 +43,13 @@ from cellmap_tui.services.fetch_model import (
 from cellmap_tui.services.import_model import ImportedArray, ImportResult
 from cellmap_tui.services.map_labels_model import MapLabelsPlan, MapLabelsResult, MappedVolume, UnmappedId
 from cellmap_tui.services.models import from_json
+from cellmap_tui.services.propose_model import (
+    GroupProposal,
+    LeftOutTarget,
+    ProposeResult,
+    SizeShare,
+    TargetProposal,
+)
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.split_model import FoldCounts, SplitCrop, SplitPlan, SplitResult, TargetCounts, TargetStand
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
@@ -73,6 +82,11 @@ def section(title):
         ("map-labels", [MapLabelsResult, MappedVolume, UnmappedId, MapLabelsPlan]),
         ("runs compare", [CompareResult, ScoreRow]),
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
+        ("plan", [ProposeResult, GroupProposal, TargetProposal, SizeShare, LeftOutTarget]),
+        (
+            "config",
+            [ConfigShow, ConfigRow, ConfigProblem, ConfigCheck, ConfigFinding, ConfigDifference, ConfigText],
+        ),
         ("speedtest", [SpeedtestResult, SpeedPoint]),
         ("catalog refresh", [RefreshResult, CatalogDiff]),
         ("doctor", [DoctorReport, Check]),
