@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cellmap_tui.learning.em_reach import em_reach
 from cellmap_tui.learning.gather_kernel import gather
 from cellmap_tui.learning.symmetric import copy_symmetric, is_symmetric
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from cellmap_tui.learning.bank import BankCrop
     from cellmap_tui.learning.elastic import Displacement
+    from cellmap_tui.learning.em_reach import EmReach
 
 
 _NOTHING_U8 = np.zeros((0, 0, 0), np.uint8)
@@ -35,6 +37,7 @@ def read_patch(
     codes: NDArray[Any] | None,
     valid: NDArray[np.bool_] | None,
     displacement: Displacement | None = None,
+    reach: EmReach | None = None,
 ) -> bool:
     """Read a patch into arrays of the caller.
 
@@ -52,6 +55,8 @@ def read_patch(
         Takes whether the grey value is one of the EM, ``[z, y, x]``; None: not wanted.
     displacement
         A smooth displacement on top.
+    reach
+        Where the crop has EM, if that was looked up before.
 
     Returns
     -------
@@ -60,12 +65,15 @@ def read_patch(
     """
     if displacement is None and is_symmetric(matrix, base):
         return copy_symmetric(crop, matrix, base, em, codes, valid)
+    reach = em_reach(crop) if reach is None else reach
     wanted_codes = codes if codes is not None else np.zeros((0, 0, 0), crop.codes.dtype)
     basis_z, basis_y, basis_x = displacement.bases if displacement is not None else (_NO_BASIS,) * 3
     all_valid: bool = gather(
         np.asarray(crop.em),
         np.asarray(crop.codes),
-        np.asarray(crop.em_valid) if crop.em_valid is not None else _NOTHING_BOOL,
+        reach.low,
+        reach.high,
+        reach.mask,
         np.array(crop.context_voxels, np.int64),
         np.ascontiguousarray(matrix, np.float64),
         np.ascontiguousarray(base, np.float64),

@@ -18,35 +18,40 @@ _OUTSIDE, _INSIDE, _ACROSS = 0, 1, 2
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def gather(
-    em: Any, codes: Any, em_valid: Any, context: Any, matrix: Any, base: Any, grid: Any, basis_z: Any, basis_y: Any,
-    basis_x: Any, shape: Any, out_em: Any, out_codes: Any, out_valid: Any,
+    em: Any, codes: Any, low: Any, high: Any, em_valid: Any, context: Any, matrix: Any, base: Any, grid: Any,
+    basis_z: Any, basis_y: Any, basis_x: Any, shape: Any, out_em: Any, out_codes: Any, out_valid: Any,
 ) -> Any:  # fmt: skip
     """Read a patch tile by tile; arrays of size 0 are not wanted or not there. See `gather.read_patch`."""
     all_valid = True
     moved = np.zeros((3, shape[2]), np.float32)
     base_em = base + context
+    corner = np.zeros(3, np.int64)
     reach = np.abs(grid).max() if grid.size else 0.0
     for z0 in range(0, shape[0], _TILE):
         for y0 in range(0, shape[1], _TILE):
             for x0 in range(0, shape[2], _TILE):
                 tile = (z0, y0, x0, min(z0 + _TILE, shape[0]), min(y0 + _TILE, shape[1]), min(x0 + _TILE, shape[2]))
-                em_state = _state(matrix, base_em, reach, em.shape, tile) if out_em.size else _OUTSIDE
-                code_state = _state(matrix, base, reach, codes.shape, tile) if out_codes.size else _OUTSIDE
+                em_state = _state(matrix, base_em, reach, low, high, tile) if out_em.size else _OUTSIDE
+                code_state = (
+                    _state(matrix, base, reach, corner, np.array(codes.shape), tile) if out_codes.size else _OUTSIDE
+                )
                 if grid.size:
                     for z in range(tile[0], tile[3]):
                         for y in range(tile[1], tile[4]):
                             _displace(grid, basis_z, basis_y, basis_x, z, y, tile[2], tile[5], moved)
                             row = (z, z + 1, y, y + 1, tile[2], tile[5])
                             _codes_checked(codes, matrix, base, moved, row, out_codes)
-                            good = _em_checked(em, em_valid, matrix, base_em, moved, row, out_em, out_valid)
+                            good = _em_checked(
+                                em, low, high, em_valid, matrix, base_em, moved, row, out_em, out_valid
+                            )
                             all_valid = all_valid and good
                 elif em_state == _INSIDE and code_state == _INSIDE and em_valid.size == 0:
                     _inside(em, codes, context, matrix, base_em, tile, out_em, out_codes)
                     _fill(out_valid, tile, True)
                 else:
                     good = _tile(
-                        em, codes, em_valid, context, matrix, base, base_em, moved, tile, em_state, code_state,
-                        out_em, out_codes, out_valid,
+                        em, codes, low, high, em_valid, context, matrix, base, base_em, moved, tile, em_state,
+                        code_state, out_em, out_codes, out_valid,
                     )  # fmt: skip
                     all_valid = all_valid and good
     return all_valid
@@ -54,8 +59,8 @@ def gather(
 
 @numba.njit(nogil=True, cache=True)
 def _tile(
-    em: Any, codes: Any, em_valid: Any, context: Any, matrix: Any, base: Any, base_em: Any, moved: Any, tile: Any,
-    em_state: Any, code_state: Any, out_em: Any, out_codes: Any, out_valid: Any,
+    em: Any, codes: Any, low: Any, high: Any, em_valid: Any, context: Any, matrix: Any, base: Any, base_em: Any,
+    moved: Any, tile: Any, em_state: Any, code_state: Any, out_em: Any, out_codes: Any, out_valid: Any,
 ) -> Any:  # fmt: skip
     """Read a tile that is not wholly inside; tell whether all its grey values are valid."""
     rows = (tile[0], tile[3], tile[1], tile[4], tile[2], tile[5])
@@ -71,7 +76,7 @@ def _tile(
         _fill(out_em, tile, 0)
         _fill(out_valid, tile, False)
         return out_em.size == 0
-    return _em_checked(em, em_valid, matrix, base_em, moved, rows, out_em, out_valid)
+    return _em_checked(em, low, high, em_valid, matrix, base_em, moved, rows, out_em, out_valid)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -81,23 +86,23 @@ def _fill(out: Any, tile: Any, value: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _state(matrix: Any, base: Any, reach: Any, shape: Any, tile: Any) -> Any:
-    """Tell whether all voxels of a tile have their eight neighbours, none has any, or some have.
+def _state(matrix: Any, base: Any, reach: Any, low: Any, high: Any, tile: Any) -> Any:
+    """Tell whether all voxels of a tile have their eight neighbours in a box, none has any, or some have.
 
     The image of a tile under a linear map lies between those of its corners.
     """
     state = _INSIDE
     for axis in range(3):
-        low = base[axis]
-        high = low
+        first = base[axis]
+        last = first
         for column in range(3):
             one = matrix[axis, column] * tile[column]
             other = matrix[axis, column] * (tile[column + 3] - 1)
-            low += min(one, other)
-            high += max(one, other)
-        if high + reach < -0.51 or low - reach > shape[axis] - 0.49:
+            first += min(one, other)
+            last += max(one, other)
+        if last + reach < low[axis] - 0.51 or first - reach > high[axis] - 0.49:
             return _OUTSIDE
-        if low - reach < 0.01 or high + reach > shape[axis] - 1.01:
+        if first - reach < low[axis] + 0.01 or last + reach > high[axis] - 1.01:
             state = _ACROSS
     return state
 
@@ -166,7 +171,16 @@ def _codes_checked(codes: Any, matrix: Any, base: Any, moved: Any, rows: Any, ou
 
 @numba.njit(nogil=True, cache=True)
 def _em_checked(
-    em: Any, em_valid: Any, matrix: Any, base: Any, moved: Any, rows: Any, out: Any, out_valid: Any
+    em: Any,
+    low: Any,
+    high: Any,
+    em_valid: Any,
+    matrix: Any,
+    base: Any,
+    moved: Any,
+    rows: Any,
+    out: Any,
+    out_valid: Any,
 ) -> Any:
     """Read rows of grey values of which some may lie outside; tell whether all are valid."""
     all_valid = True
@@ -182,7 +196,7 @@ def _em_checked(
                 at_z = start_z + step_z * np.float32(x) + moved[0, x]
                 at_y = start_y + step_y * np.float32(x) + moved[1, x]
                 at_x = start_x + step_x * np.float32(x) + moved[2, x]
-                grey, good = _grey(em, em_valid, at_z, at_y, at_x)
+                grey, good = _grey(em, low, high, em_valid, at_z, at_y, at_x)
                 out[z, y, x] = grey
                 all_valid = all_valid and good
                 if out_valid.size:
@@ -191,21 +205,21 @@ def _em_checked(
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _grey(em: Any, em_valid: Any, at_z: Any, at_y: Any, at_x: Any) -> Any:
+def _grey(em: Any, low: Any, high: Any, em_valid: Any, at_z: Any, at_y: Any, at_x: Any) -> Any:
     """Return the grey value at a position, and whether everything it is made of is EM."""
-    n_z, n_y, n_x = em.shape
     # The last bits of a computed position are not known: the edge of the edge voxel is inside.
     edge = np.float32(0.5005)
-    if at_z < -edge or at_y < -edge or at_x < -edge:
+    first_z, first_y, first_x = np.float32(low[0]), np.float32(low[1]), np.float32(low[2])
+    last_z, last_y, last_x = np.float32(high[0] - 1), np.float32(high[1] - 1), np.float32(high[2] - 1)
+    if at_z < first_z - edge or at_y < first_y - edge or at_x < first_x - edge:
         return np.uint8(0), False
-    if at_z > n_z - 1 + edge or at_y > n_y - 1 + edge or at_x > n_x - 1 + edge:
+    if at_z > last_z + edge or at_y > last_y + edge or at_x > last_x + edge or last_z < first_z:
         return np.uint8(0), False
-    zero = np.float32(0)
-    at_z = min(max(at_z, zero), np.float32(n_z - 1))
-    at_y = min(max(at_y, zero), np.float32(n_y - 1))
-    at_x = min(max(at_x, zero), np.float32(n_x - 1))
+    at_z = min(max(at_z, first_z), last_z)
+    at_y = min(max(at_y, first_y), last_y)
+    at_x = min(max(at_x, first_x), last_x)
     z0, y0, x0 = np.int32(at_z), np.int32(at_y), np.int32(at_x)
-    z1, y1, x1 = min(z0 + 1, n_z - 1), min(y0 + 1, n_y - 1), min(x0 + 1, n_x - 1)
+    z1, y1, x1 = min(z0 + 1, high[0] - 1), min(y0 + 1, high[1] - 1), min(x0 + 1, high[2] - 1)
     w_z, w_y, w_x = at_z - np.float32(z0), at_y - np.float32(y0), at_x - np.float32(x0)
     if em_valid.size:
         # Voxels with next to no weight do not count, so that a patch on the grid asks for its own voxels only.

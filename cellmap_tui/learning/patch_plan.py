@@ -19,6 +19,7 @@ from cellmap_tui.learning.augment_spatial import elastic_normals, grid_maps, ori
 from cellmap_tui.learning.config_arrays import ArrayInfo, SpatialTransforms
 from cellmap_tui.learning.draws import uniforms
 from cellmap_tui.learning.elastic import Displacement, bases_of, lattice_shape, scaled_knots
+from cellmap_tui.learning.em_reach import em_reach
 from cellmap_tui.learning.sampler import Places, Sampler, SamplerRules, patch_box
 from cellmap_tui.learning.symmetric import snapped
 
@@ -109,9 +110,11 @@ class Planner:
         self._axes = rules.slicing_axes or _slicing_axes(bank.voxel_size_nm, self.normal)
         self._arrays = tuple(dict.fromkeys((info.shape, info.scale_nm) for info in (rules.target, *rules.inputs)))
         crops = self.sampler.crops
-        self._shapes = np.array([crop.codes.shape for crop in crops])
-        self._context = np.array([crop.context_voxels for crop in crops])
-        self._is_whole = np.array([crop.em_valid is None for crop in crops])
+        self.reaches = tuple(em_reach(crop) for crop in crops)
+        context = np.array([crop.context_voxels for crop in crops])
+        self._low = np.array([reach.low for reach in self.reaches]) - context
+        self._high = np.array([reach.high for reach in self.reaches]) - context - 1
+        self._is_whole = np.array([reach.is_box for reach in self.reaches])
         self._reach_nm = _reach_nm(self._arrays)
         self._kept: OrderedDict[tuple[int, int], Plan] = OrderedDict()
         self._lock = threading.Lock()
@@ -191,7 +194,7 @@ class Planner:
         last = matrix * (np.array(shape) - 1)
         low = base + np.minimum(last, 0).sum(axis=2)
         high = base + np.maximum(last, 0).sum(axis=2)
-        is_inside = (low >= -self._context[crop]) & (high <= self._shapes[crop] + self._context[crop] - 1)
+        is_inside = (low >= self._low[crop]) & (high <= self._high[crop])
         inside: NDArray[np.bool_] = (
             is_inside.all(axis=1) & self._is_whole[crop] & (self.rules.spatial.elastic is None)
         )

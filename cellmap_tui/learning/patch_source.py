@@ -105,11 +105,12 @@ class PatchSource:
         valid: NDArray[np.bool_] | None,
     ) -> None:
         """Read an array of a sample."""
-        crop = self.planner.sampler.crops[plan.places.crop[row]]
+        number = plan.places.crop[row]
+        crop, reach = self.planner.sampler.crops[number], self.planner.reaches[number]
         reading = plan.readings[info.shape, info.scale_nm]
         matrix = reading.matrix[row]
         moved = self.planner.displacement(epoch, index, info, matrix)
-        read_patch(crop, matrix, reading.base[row], grey, codes, valid, moved)
+        read_patch(crop, matrix, reading.base[row], grey, codes, valid, moved, reach)
 
     def augment(self, batch: PatchBatch) -> PatchBatch:
         """Return a batch with its grey values varied, on the device where it is."""
