@@ -106,3 +106,34 @@ def test_wrong_requests_are_one_line(cellmap, tmp_path, words, code, says):
     assert (answer.code, answer.out) == (code, "")
     assert says in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_plan_shows_a_proposal_and_writes_configurations_only_when_asked(cellmap, tmp_path):
+    words = ["plan", "-c", "mito,er_mem,ribo", "--gpu-memory", "24"]
+    shown = cellmap(*words, "--dry-run")
+    assert shown.code == 0
+    assert "left out: ribo is annotated in none of 289 crops" in shown.out
+    assert not list(tmp_path.glob("*.toml"))
+    made = cellmap("--batch", "--json", *words)
+    value = made.events[-1]["value"]
+    assert [group["name"] for group in value["groups"]] == ["4nm", "16nm"]
+    assert cellmap("config", "check", value["groups"][0]["path"]).code == 0
+    again = cellmap("--batch", *words)
+    assert again.code == 3
+    assert "--overwrite" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-c", "mitoo"], "did you mean 'mito'?"),
+        (["-c", "nuc", "--targets", "t.toml"], "contradict"),
+        (["--groups", "0"], "0 groups"),
+        (["--gpu-memory", "much"], "invalid float value"),
+        (["-c", "ribo"], "nothing can be learned"),
+    ],
+)
+def test_plan_refuses_what_makes_no_sense(cellmap, words, says):
+    answer = cellmap("plan", "--dry-run", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert says in answer.err
