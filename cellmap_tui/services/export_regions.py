@@ -239,7 +239,7 @@ class _Opening:
                 f"no EM is on disk there ({raw.choice.level.path})", "fetch the crop, or export with --raw none"
             )
         if not there.is_whole:
-            lacking = there.chunks - there.present
-            self.found.warnings.append(
-                f"{self.crop.ref}: {lacking} of {there.chunks} EM chunks are not on disk; black there"
-            )
+            gaps = f"{there.chunks - there.present} of {there.chunks} EM chunks"
+            self.found.warnings.append(f"{self.crop.ref}: {gaps} are not on disk: black in the data, or not fetched")
+        if raw.choice.must_upsample:
+            self.found.notes.append(f"{self.crop.ref}: {raw.choice.reason}")

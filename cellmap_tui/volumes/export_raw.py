@@ -1,7 +1,8 @@
 """The EM of a region that is exported: where the region ends, which level serves it, and what is on disk of it.
 
-Of a dataset's EM only parts are fetched, and levels much finer than the labels are left out. So a level
-whose chunks are all there is preferred to a finer one with gaps, and gaps are told.
+Of a dataset's EM only parts are fetched, and levels much finer than the labels are left out; and chunks that
+are black throughout are never stored. So of the levels that are fine enough the one with the most on disk is
+read, and gaps are told.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cellmap_tui.volumes.ngff import Level
 
 CACHE_BYTES = 192 * 2**20
+_MOSTLY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Presence:
     def is_whole(self) -> bool:
         """Whether no chunk is missing."""
         return self.present == self.chunks
+
+    @property
+    def share(self) -> float:
+        """Which share is on disk, 0 to 1."""
+        return self.present / self.chunks if self.chunks else 0.0
 
 
 def at_voxel_size(grid: Grid, voxel_size_nm: Vec3) -> Grid:
@@ -101,9 +108,7 @@ class RawSource:
     def __init__(self, volume: Multiscale, grid: Grid) -> None:
         self.grid = grid
         found = [(level, presence(level, grid)) for level in volume.levels]
-        usable = [level for level, there in found if there.chunks and there.is_whole]
-        usable = usable or [level for level, there in found if there.present] or [level for level, _ in found]
-        self._volume = Multiscale(volume.path, tuple(usable))
+        self._volume = Multiscale(volume.path, _best(volume, found, grid.voxel_size_nm))
         self.choice = choose_level(self._volume, grid.voxel_size_nm)
         self.presence = next(there for level, there in found if level is self.choice.level)
         self._cache = ChunkCache(CACHE_BYTES)
@@ -125,12 +130,24 @@ class RawSource:
 
 
 def native_grid(volume: Multiscale, region: Grid) -> Grid:
-    """Return the voxels of the EM itself that cover a region, of the finest level that is all on disk.
+    """Return the voxels of the EM itself that cover a region, of the finest level that is there.
 
-    Falls back on the finest level with anything on disk, then on the finest.
+    A level of which at least half is on disk counts as there; where none is, the one with the most does.
     """
-    found = [(level, presence(level, region)) for level in volume.levels]
-    whole_levels = [level for level, there in found if there.chunks and there.is_whole]
-    some = [level for level, there in found if there.present]
-    level = (whole_levels or some or [volume.finest])[0]
+    shares = [(presence(level, region).share, level) for level in volume.levels]
+    most = max(share for share, _ in shares)
+    level = next(level for share, level in shares if share >= min(most, _MOSTLY))
     return sub_grid(level.grid, covering_range(level.grid, region.lower_nm, region.upper_nm))
+
+
+def _best(volume: Multiscale, found: list[tuple[Level, Presence]], voxel_size_nm: Vec3) -> tuple[Level, ...]:
+    """Return the levels with the most on disk: of those that are fine enough, else of the others."""
+    shares = [(there.share, level) for level, there in found]
+    fine = [(share, level) for share, level in shares if not _is_coarse(volume, level, voxel_size_nm)]
+    wanted = fine if any(share for share, _ in fine) else shares
+    most = max(share for share, _ in wanted)
+    return tuple(level for share, level in wanted if share == most)
+
+
+def _is_coarse(volume: Multiscale, level: Level, voxel_size_nm: Vec3) -> bool:
+    return choose_level(Multiscale(volume.path, (level,)), voxel_size_nm).must_upsample

@@ -294,17 +294,40 @@ def test_changed_labels_are_exported_again(original, tmp_path):
     assert (opened(run(data, tmp_path, classes=("er",), overwrite=True))["er"][:] == 1).all()
 
 
-def test_gaps_in_the_em_are_told(original, tmp_path):
+def without_chunks(original, tmp_path, *patterns):
     import shutil
 
     data = tmp_path / "copy"
     shutil.copytree(original[0], data)
-    for chunk in (data / "mine/mine.zarr/recon-1/em/fibsem-uint8").glob("s*/1/1/1"):
-        chunk.unlink()
-    for level in (data / "mine/mine.zarr/recon-1/em/fibsem-uint8").glob("s[12]/0/0/0"):
-        level.unlink()
+    for pattern in patterns:
+        for chunk in (data / "mine/mine.zarr/recon-1/em/fibsem-uint8").glob(pattern):
+            chunk.unlink()
+    return data
+
+
+def test_gaps_in_the_em_are_told_and_coarser_em_does_not_fill_them(original, tmp_path):
+    data = without_chunks(original, tmp_path, "s0/1/1/1")
     result = run(data, tmp_path, classes=("er",))
-    assert any("EM chunks are not on disk; black there" in words for words in result.warnings)
+    assert result.warnings == ("mine/crop1: 1 of 12 EM chunks are not on disk: black in the data, or not fetched",)
+    found = opened(result)["raw"][:]
+    assert (found[6:, 4:20, :16] == 0).sum() >= 14 * 16 * 16
+    assert result.files[0].volumes[0].level.startswith("s0")
+
+
+def test_finer_em_stands_in_for_a_level_with_gaps(original, tmp_path):
+    data = without_chunks(original, tmp_path, "s1/0/0/0")
+    result = run(data, tmp_path, classes=("er",), scale=(16.0, 16.0, 16.0))
+    assert result.files[0].volumes[0].level.startswith("s0")
+    assert not result.warnings
+
+
+def test_coarser_em_serves_where_nothing_finer_is_there(original, tmp_path):
+    data = without_chunks(original, tmp_path, "s0/*/*/*")
+    result = run(data, tmp_path, classes=("er",), raw="native")
+    assert result.files[0].volumes[0].voxel_size_nm == (16.0, 16.0, 16.0)
+    result = run(data, tmp_path, classes=("er",), overwrite=True)
+    assert "s1 at 16 nm is upsampled" in result.files[0].volumes[0].level
+    assert result.notes == ("mine/crop1: no level is as fine as 8 nm on every axis: s1 at 16 nm is upsampled",)
 
 
 def test_crops_that_are_not_on_disk_are_problems(original, tmp_path):
