@@ -177,7 +177,11 @@ def state_of(source: Source, annotation: Annotation, *, has_voxels: bool) -> tup
     size = source.voxel_size_nm
     if size is not None and not np.allclose(size, target.voxel_size_nm):
         words = f"{voxel(size)} nm, resampled to {voxel(target.voxel_size_nm)} nm"
-        return ("resampled", words) if _covers(placed.window, placed.shift, target.shape) else ("wrong-shape", words)
+        if any(placed.shift):
+            words += f" and moved by {triple(placed.shift, ' ')} voxels, as the scorer takes its translation"
+        if _covers(placed.window, placed.shift, target.shape):
+            return "resampled", words
+        return "wrong-shape", f"{words}: cut off or filled with zeros"
     if placed.shift == (0, 0, 0) and source.volume.shape == target.shape:
         return "present", "" if size else "no voxel size: taken for the crop's"
     words = f"{triple(source.volume.shape)} voxels, the crop has {triple(target.shape)}"

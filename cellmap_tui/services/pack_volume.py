@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,19 @@ from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from cellmap_tui.challenge.crops import Annotation
-    from cellmap_tui.challenge.grid import Grid
+    from cellmap_tui.challenge.grid import Grid, Shape3
     from cellmap_tui.scoring.sources import Source
     from cellmap_tui.services.pack_model import CellState
     from cellmap_tui.services.pack_zip import PartWriter
     from cellmap_tui.volumes.checked_voxels import Seen
 
-BOX_BYTES = 96 * 2**20
-"""Voxels read in one piece."""
+BOX_BYTES = 64 * 2**20
+"""Voxels read in one piece where the chunks of a prediction are not those of the zip."""
+MOST_PENDING = 6
+"""Chunks of a volume that wait for the compressor."""
 FIXED_BYTES = 96 * 2**20
 """Decoded chunks that are kept, and a chunk on its way through the compressor."""
 RESAMPLING_BYTES = 256 * 2**20
@@ -105,7 +109,9 @@ def needed_bytes(job: VolumeJob) -> int:
     return 2 * box_bytes + FIXED_BYTES + 2 * chunk_bytes + slab_bytes + (RESAMPLING_BYTES if is_resampled else 0)
 
 
-def pack_volume(job: VolumeJob, begin: Callable[[], PartWriter], tick: Callable[[int], None]) -> VolumeFacts:
+def pack_volume(
+    job: VolumeJob, begin: Callable[[], PartWriter], tick: Callable[[int], None], encoders: ThreadPoolExecutor
+) -> VolumeFacts:
     """Write the members of one volume.
 
     Parameters
@@ -116,6 +122,8 @@ def pack_volume(job: VolumeJob, begin: Callable[[], PartWriter], tick: Callable[
         Starts the part, again where ids turn out wider than was tried.
     tick
         Told voxels as they are done; may raise to stop.
+    encoders
+        Threads that compress chunks while the next are read.
 
     Raises
     ------
@@ -129,13 +137,17 @@ def pack_volume(job: VolumeJob, begin: Callable[[], PartWriter], tick: Callable[
         return VolumeFacts("missing", "uint8", 0, ())
     source = open_place(job.place, job.annotation)
     try:
-        return _packed(job, source, begin, tick)
+        return _packed(job, source, begin, tick, encoders)
     finally:
         _close(source.volume)
 
 
 def _packed(
-    job: VolumeJob, source: Source, begin: Callable[[], PartWriter], tick: Callable[[int], None]
+    job: VolumeJob,
+    source: Source,
+    begin: Callable[[], PartWriter],
+    tick: Callable[[int], None],
+    encoders: ThreadPoolExecutor,
 ) -> VolumeFacts:
     from dataclasses import replace
 
@@ -150,11 +162,12 @@ def _packed(
     types = ["uint8"] if not job.is_instance else _id_types(placed.dtype)
     for dtype in types:
         try:
-            highest = _write(job, placed, dtype, begin(), tick)
+            highest = _write(job, placed, dtype, begin(), tick, encoders)
             break
         except _TooWideError:
             continue
     is_resampled = placed.volume is not checked
+    checked.seen.highest = max(checked.seen.highest, highest)
     warnings = _judged(job, checked.seen, source, is_resampled=is_resampled)
     state, words = state_of(source, job.annotation, has_voxels=highest > 0)
     if words and state not in ("present", "resampled", "empty"):
@@ -167,7 +180,14 @@ def _id_types(dtype: Any) -> list[str]:
     return ["uint32", "uint64"] if dtype.itemsize == 8 else [f"uint{8 * dtype.itemsize}"]
 
 
-def _write(job: VolumeJob, placed: Any, dtype: str, part: PartWriter, tick: Callable[[int], None]) -> int:
+def _write(
+    job: VolumeJob,
+    placed: Any,
+    dtype: str,
+    part: PartWriter,
+    tick: Callable[[int], None],
+    encoders: ThreadPoolExecutor,
+) -> int:
     """Write metadata and chunks; return the largest value.
 
     Raises
@@ -183,18 +203,39 @@ def _write(job: VolumeJob, placed: Any, dtype: str, part: PartWriter, tick: Call
     _add_metadata(job, packed, part)
     limit = np.iinfo(dtype).max
     highest = 0
-    for start, stop in packed.boxes(placed.dtype.itemsize, BOX_BYTES):
+    pending: deque[tuple[str, Future[bytes]]] = deque()
+    # Chunk by chunk a prediction stays in the processor's cache; where chunks would be decoded twice, in large boxes.
+    box_bytes = 1 if _tiles(placed, packed.chunks) else BOX_BYTES
+    for start, stop in packed.boxes(placed.dtype.itemsize, box_bytes):
         voxels = placed.read(start, stop)
         if not job.is_instance:
-            voxels = voxels > 0
+            voxels = (voxels > 0).view(np.uint8)
         elif voxels.dtype.itemsize > np.dtype(dtype).itemsize and voxels.max() > limit:
             raise _TooWideError
-        for number, chunk in packed.chunks_of(voxels, start):
+        for number, chunk, largest in packed.chunks_of(voxels, start):
             tick(0)
-            highest = max(highest, int(chunk.max()) if job.is_instance else 1)
-            part.add(f"{job.name}/{chunk_name(number)}", packed.encoded(chunk))
+            highest = max(highest, largest)
+            pending.append((chunk_name(number), encoders.submit(packed.encoded, chunk)))
+            if len(pending) > MOST_PENDING:
+                _add_first(job, pending, part)
         tick(voxels.size)
+    while pending:
+        _add_first(job, pending, part)
     return highest
+
+
+def _add_first(job: VolumeJob, pending: deque[tuple[str, Future[bytes]]], part: PartWriter) -> None:
+    name, chunk = pending.popleft()
+    part.add(f"{job.name}/{name}", chunk.result())
+
+
+def _tiles(placed: Any, chunks: Shape3) -> bool:
+    """Return whether the chunks of a prediction fill those of the zip without crossing their borders."""
+    stored = getattr(placed.volume, "chunks", None) if placed.shift == (0, 0, 0) else None
+    if stored is None:
+        return False
+    # An axis that is one chunk in the zip takes any chunks of the prediction.
+    return all(c % s == 0 or c >= n for c, s, n in zip(chunks, stored, placed.shape, strict=True))
 
 
 def _write_empty(job: VolumeJob, part: PartWriter) -> None:

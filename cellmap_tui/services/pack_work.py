@@ -106,11 +106,12 @@ def pack_all(
     Stopped
         When the user asked to stop; finished volumes are kept.
     """
-    work = _Work(parts, keys, MemoryGate(memory_bytes))
+    encoders = ThreadPoolExecutor(workers, "encode")
+    work = _Work(parts, keys, MemoryGate(memory_bytes), encoders)
     total = sum(job.grid.voxels for job in jobs)
     ordered = sorted(jobs, key=lambda job: (-job.grid.voxels, job.name))
     packed = Packed({}, {})
-    with ThreadPoolExecutor(workers, "pack") as pool:
+    with encoders, ThreadPoolExecutor(workers, "pack") as pool:
         futures = {pool.submit(work.pack, job): job for job in ordered}
         try:
             for future in _as_completed(futures, lambda: _tell(report, work, total)):
@@ -132,12 +133,13 @@ def pack_all(
 class _Work:
     """What the threads share."""
 
-    def __init__(self, parts: Parts, keys: Mapping[str, str], gate: MemoryGate) -> None:
+    def __init__(self, parts: Parts, keys: Mapping[str, str], gate: MemoryGate, encoders: ThreadPoolExecutor) -> None:
         self.stop = threading.Event()
         self.done_voxels = 0
         self._parts = parts
         self._keys = keys
         self._gate = gate
+        self._encoders = encoders
         self._counting = threading.Lock()
 
     def pack(self, job: VolumeJob) -> Part | Failure:
@@ -157,7 +159,7 @@ class _Work:
     def _packed(self, job: VolumeJob, file: PartFile) -> Part:
         taken = self._gate.take(needed_bytes(job), self.stop)
         try:
-            facts = pack_volume(job, file.restart, self.tick)
+            facts = pack_volume(job, file.restart, self.tick, self._encoders)
             return file.finish(self._keys[job.name], facts)
         finally:
             self._gate.give_back(taken)

@@ -33,11 +33,11 @@ class Seen:
     lowest: float = 0.0
     """Smallest value, 0 at most."""
     highest: float = 0.0
-    """Largest value, 0 at least."""
+    """Largest value, 0 at least; not looked for among unsigned ids."""
     has_fractions: bool = False
     """A value that is no whole number."""
     has_several: bool = False
-    """More than one value beside 0."""
+    """More than one value beside 0; not looked for among ids."""
 
 
 class Checked:
@@ -55,11 +55,13 @@ class Checked:
 
     def __init__(self, volume: _Volume, *, is_ids: bool, threshold: float | None = None) -> None:
         self._volume = volume
+        self._is_ids = is_ids
         self._threshold = None if is_ids else threshold
         self.shape = volume.shape
         self.dtype = _ids_type(volume.dtype) if is_ids else volume.dtype
         if self._threshold is not None:
             self.dtype = np.dtype(np.uint8)
+        self.chunks: Shape3 | None = getattr(volume, "chunks", None)
         self.seen = Seen()
 
     def read(self, start: Shape3, stop: Shape3) -> Voxels:
@@ -79,8 +81,11 @@ class Checked:
         if voxels.dtype.kind == "b":
             seen.highest = max(seen.highest, float(voxels.any()))
             return
+        if self._is_ids and voxels.dtype.kind == "u":
+            return
         # Both pass NaN on, so that one pass less is needed.
-        lowest, highest = float(voxels.min()), float(voxels.max())
+        highest = float(voxels.max())
+        lowest = 0.0 if voxels.dtype.kind == "u" else float(voxels.min())
         if voxels.dtype.kind == "f":
             if not (np.isfinite(lowest) and np.isfinite(highest)):
                 seen.has_nan = True
@@ -89,9 +94,10 @@ class Checked:
             if not seen.has_fractions:
                 seen.has_fractions = bool((voxels != np.rint(voxels)).any())
         seen.lowest = min(seen.lowest, lowest)
-        if not seen.has_several and highest > 0:
+        if highest > 0 and not (self._is_ids or seen.has_several):
             is_other = seen.highest > 0 and highest != seen.highest
-            seen.has_several = is_other or bool(((voxels > 0) & (voxels < highest)).any())
+            is_mask = voxels.dtype.kind == "u" and highest == 1
+            seen.has_several = is_other or (not is_mask and bool(((voxels > 0) & (voxels < highest)).any()))
         seen.highest = max(seen.highest, highest)
 
 

@@ -82,8 +82,8 @@ class PackedArray:
         for z, y, x in itertools.product(range(0, depth, cz), range(0, height, rows), range(0, width, wide)):
             yield (z, y, x), (min(z + cz, depth), min(y + rows, height), min(x + wide, width))
 
-    def chunks_of(self, voxels: Voxels, start: Shape3) -> Iterator[tuple[Shape3, Voxels]]:
-        """Yield number and voxels of the chunks of a box that hold anything.
+    def chunks_of(self, voxels: Voxels, start: Shape3) -> Iterator[tuple[Shape3, Voxels, int]]:
+        """Yield number, voxels and largest value of the chunks of a box that hold anything.
 
         Parameters
         ----------
@@ -95,9 +95,10 @@ class PackedArray:
         counts = (range(0, n, c) for n, c in zip(voxels.shape, self.chunks, strict=True))
         for corner in itertools.product(*counts):
             part = voxels[tuple(slice(a, a + c) for a, c in zip(corner, self.chunks, strict=True))]
-            if part.any():
+            highest = int(part.max())
+            if highest > 0:
                 z, y, x = ((a + s) // c for a, s, c in zip(corner, start, self.chunks, strict=True))
-                yield (z, y, x), part
+                yield (z, y, x), part, highest
 
     def encoded(self, voxels: Voxels) -> bytes:
         """Return a chunk, filled up with zeros where it reaches beyond the array, compressed."""
