@@ -119,6 +119,10 @@ PANES = (
     Key("data.dataset", "m", "dataset", "Open the page of the crop's dataset: sizes, classes, a map of its crops."),
     Key("data.copy_address", "Y", "copy S3 address", "Copy the address of the crop in the bucket."),
     Key("fetch.turn", "t", "plan", "Change between the plan of a fetch and the fetch that goes on."),
+    Key("split.turn", "t", "options", "Change between the crops of a split and its options."),
+    Key(
+        "split.move", "m", "other side", "Bind this crop to the other side of the split, then let it be drawn again."
+    ),
     Key("eval.compare", "c", "compare", "Compare with another evaluation, side by side; again to choose another."),
     Key("eval.turn", "t", "all pairs", "Change between the classes and all pairs of crop and class."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),
@@ -135,7 +139,7 @@ PANES = (
 KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
 """Every key by its id."""
 
-LATER_MODES = frozenset({"go.train", "go.predict", "go.submit"})
+LATER_MODES = frozenset({"go.predict", "go.submit"})
 """Keys kept for screens that this version does not have."""
 
 UNUSABLE = {

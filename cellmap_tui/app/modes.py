@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 LATER = {
-    "train": "trains models",
     "predict": "predicts",
     "submit": "packs submissions",
 }
@@ -39,6 +38,12 @@ def _fetch() -> Screen[None]:
     from cellmap_tui.app.screens.fetch import FetchScreen
 
     return FetchScreen()
+
+
+def _train() -> Screen[None]:
+    from cellmap_tui.app.screens.train import TrainScreen
+
+    return TrainScreen()
 
 
 def _eval() -> Screen[None]:
@@ -70,6 +75,7 @@ SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "data": _data,
     "classes": _classes,
     "fetch": _fetch,
+    "train": _train,
     "eval": _eval,
     "runs": _runs,
     "settings": _settings,

@@ -67,10 +67,10 @@ def split_notes(request: SplitRequest, crops: Sequence[SplitCrop], not_local: in
     negative = [crop for crop in crops if crop.is_negative]
     if negative:
         resin = sum(crop.is_resin for crop in negative)
-        what = f", {resin} of them empty resin" if resin else ""
+        what = f" ({resin} empty resin)" if resin else ""
         yield (
-            f"{_crops(len(negative))} known to show none of the classes{what}: "
-            "kept as true negatives; --min-foreground 0 leaves them out"
+            f"{_crops(len(negative))} none of the classes{what}: kept as true negatives; "
+            "--min-foreground 0 leaves them out"
         )
     wanted = request.validate_ratio * len(crops)
     validating = sum(crop.usage == "validate" for crop in crops)
@@ -111,4 +111,4 @@ def _few(refs: Sequence[str]) -> str:
 
 
 def _crops(number: int) -> str:
-    return f"{number} crop is" if number == 1 else f"{number} crops are"
+    return f"{number} crop shows" if number == 1 else f"{number} crops show"

@@ -36,6 +36,7 @@ TABS = (
     Tab("data", "1", "Data"),
     Tab("classes", "2", "Classes"),
     Tab("fetch", "3", "Fetch"),
+    Tab("train", "4", "Train"),
     Tab("eval", "5", "Eval"),
     Tab("runs", "8", "Runs"),
     Tab("settings", "9", "Settings"),
