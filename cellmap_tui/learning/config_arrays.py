@@ -5,28 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cellmap_tui.learning.config_kinds import AXES, Kind, UnfitError, choice, fields, real, shown, triple_nm, whole
+from cellmap_tui.learning.config_kinds import AXES, Kind, UnfitError, fields, real, shown, triple_nm, whole
 from cellmap_tui.learning.config_objects import PythonObject, object_of
+from cellmap_tui.learning.config_steps import OPTIONS_OF, check_step, option_kinds
 from cellmap_tui.text import nearest, printable
 
 MAX_EDGE = 4096
 """Longest edge of a patch in voxels; a longer one is a slip of the keyboard."""
-OPTIONS_OF = {
-    "ToDtype": ("dtype", "scale"),
-    "Normalize": ("mean", "std", "scale", "shift"),
-    "NaNtoNum": ("nan", "posinf", "neginf", "params"),
-    "Binarize": ("threshold",),
-    "GaussianNoise": ("mean", "sigma", "std", "clip", "probability"),
-    "GaussianBlur": ("kernel_size", "sigma", "dim", "channels", "probability"),
-    "RandomContrast": ("contrast_range", "probability"),
-    "RandomGamma": ("gamma_range", "probability"),
-    "GainOffset": ("gain_range", "offset_range", "probability"),
-    "SectionJitter": ("gain", "offset", "probability"),
-    "MissingSections": ("sections", "probability"),
-    "ShiftedSections": ("shift", "probability"),
-    "LowResolution": ("factor", "probability"),
-}
-"""Value transforms by name and their options; the first three are no more than bringing values to 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +249,9 @@ def _steps(part: object, words: str) -> tuple[ValueTransform | PythonObject, ...
         raise UnfitError(
             f"a list with the unknown transform {printable(name)!r}" + (f"; did you mean {near!r}?" if near else "")
         )
-    kinds = {known: Kind("", lambda value: value) for known in OPTIONS_OF[name]} | {"name": choice(name.lower())}
-    fields(part, kinds, "a table")
-    return (ValueTransform(name, tuple((key, value) for key, value in part.items() if key != "name")),)
+    read = fields({key: value for key, value in part.items() if key != "name"}, option_kinds(name), "a table")
+    check_step(name, read)
+    return (ValueTransform(name, tuple(read.items())),)
 
 
 def _of_object(step: PythonObject) -> tuple[ValueTransform | PythonObject, ...]:
@@ -275,10 +260,14 @@ def _of_object(step: PythonObject) -> tuple[ValueTransform | PythonObject, ...]:
         items = step.arguments[0] if len(step.arguments) == 1 and isinstance(step.arguments[0], list | tuple) else ()
         return tuple(kept for item in items or step.arguments for kept in _item(item))
     if step.name in OPTIONS_OF and step.kind in ("call", "instance"):
-        known = OPTIONS_OF[step.name]
-        named = dict(zip(known, step.arguments, strict=False)) | dict(step.options)
-        if all(name in known and not isinstance(value, PythonObject) for name, value in named.items()):
-            return (ValueTransform(step.name, tuple(named.items())),)
+        kinds = option_kinds(step.name)
+        named = dict(zip(kinds, step.arguments, strict=False)) | dict(step.options)
+        check_step(step.name, named)
+        try:
+            read = fields(named, kinds, "")
+        except UnfitError:
+            return (step,)  # a class of that name with other options: its own file knows what they mean
+        return (ValueTransform(step.name, tuple(read.items())),)
     return (step,)
 
 

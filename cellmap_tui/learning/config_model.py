@@ -58,9 +58,14 @@ _MOVES = {
     "rotate": {"axes": {"z": [-180, 180]}},
 }
 _GREYS = [
-    {"name": "GainOffset", "gain_range": [0.8, 1.2], "offset_range": [-0.1, 0.1]},
-    {"name": "RandomGamma", "gamma_range": [0.8, 1.25]},
-    {"name": "GaussianNoise", "std": 0.03, "probability": 0.3},
+    {"name": "GainOffset", "probability": 0.5},
+    {"name": "RandomGamma", "probability": 0.3},
+    {"name": "GaussianBlur", "sigma": [0.3, 1.0], "probability": 0.15},
+    {"name": "LowResolution", "probability": 0.1},
+    {"name": "GaussianNoise", "sigma": [0.0, 0.06], "probability": 0.3},
+    {"name": "SectionJitter", "probability": 0.2},
+    {"name": "MissingSections", "probability": 0.05},
+    {"name": "ShiftedSections", "probability": 0.05},
 ]
 
 

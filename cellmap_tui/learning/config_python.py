@@ -67,6 +67,8 @@ class PythonConfig:
     """Line on which each name is last assigned."""
     printed: str
     """What it printed, the last part of it."""
+    notes: tuple[str, ...] = ()
+    """What there is to know about how it ran."""
 
 
 def python_facts(path: Path) -> PythonFacts:
@@ -126,7 +128,8 @@ def run_python_config(
     if "error" in answer:
         raise _told_error(path, answer["error"])
     names = tuple(str(name) for name in answer.get("other_names", ()))
-    return PythonConfig(path, facts.sha256, dict(answer["values"]), names, facts.lines, printed)
+    notes = tuple(printable(str(note)) for note in answer.get("notes", ()))
+    return PythonConfig(path, facts.sha256, dict(answer["values"]), names, facts.lines, printed, notes)
 
 
 def load_python_namespace(path: Path, *, expected_sha256: str) -> dict[str, Any]:
@@ -148,7 +151,7 @@ def load_python_namespace(path: Path, *, expected_sha256: str) -> dict[str, Any]
             f"{path} is not what was allowed to run", "look at it again with: config check --trust-config"
         )
     try:
-        return execute(str(path.absolute()))
+        return execute(str(path.absolute()))[0]
     except ConfigFailure as failure:
         raise _told_error(path, failure.told) from None
 

@@ -187,6 +187,7 @@ def _python(path: Path, ran: PythonConfig) -> _Source:
             source.warnings.append(
                 f"{path.name}{line}: {name!r} is not a key and has no effect; did you mean {near!r}?"
             )
+    source.warnings += ran.notes
     if ran.printed.strip():
         first = printable(ran.printed.strip().splitlines()[0])[:80]
         source.warnings.append(f"{path.name} prints while it is read: {first}")

@@ -33,7 +33,8 @@ def main(argv: list[str]) -> int:
     """Run the file and write the answer."""
     path, answer_path = argv
     try:
-        answer = _answer(execute(path))
+        namespace, notes = execute(path)
+        answer = {**_answer(namespace), "notes": notes}
     except ConfigFailure as failure:
         answer = {"error": failure.told}
     except (ValueError, TypeError, RecursionError) as error:
@@ -45,8 +46,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def execute(path: str) -> dict[str, Any]:
-    """Run a configuration file and return its names.
+def execute(path: str) -> tuple[dict[str, Any], list[str]]:
+    """Run a configuration file and return its names, and what there is to know about it.
 
     Modules beside the file can be imported, as when it is run by itself.
 
@@ -55,6 +56,29 @@ def execute(path: str) -> dict[str, Any]:
     ConfigFailure
         If it raises or calls ``sys.exit``.
     """
+    from cellmap_tui.learning.stand_ins import broken_package
+
+    broken: list[str] = []
+    notes: list[str] = []
+    while True:
+        try:
+            return _executed(path, broken), notes
+        except SystemExit as left:
+            told = {"type": "sys.exit", "message": f"the file leaves with {left.code!r}", "line": _line(left, path)}
+            raise ConfigFailure({**told, "remedy": "take the call out; a configuration only sets names"}) from None
+        except ModuleNotFoundError as error:
+            told = {"type": "ModuleNotFoundError", "message": str(error), "line": _line(error, path)}
+            raise ConfigFailure({**told, "remedy": f"install {error.name}, or take the import out"}) from None
+        except BaseException as error:  # noqa: BLE001 - foreign code; the user is shown what it raised
+            package = broken_package(error)
+            if package is None or package in broken:
+                told = {"type": type(error).__name__, "message": str(error)[:1000], "line": _line(error, path)}
+                raise ConfigFailure(told) from None
+            broken.append(package)
+            notes.append(f"{package} is installed and cannot be imported ({str(error)[:200]}); it is stood in for")
+
+
+def _executed(path: str, broken: list[str]) -> dict[str, Any]:
     from cellmap_tui.learning.stand_ins import standing_in
 
     module = types.ModuleType(MODULE)
@@ -62,18 +86,9 @@ def execute(path: str) -> dict[str, Any]:
     sys.modules[MODULE] = module  # dataclasses and pickles look their module up
     sys.path.insert(0, str(Path(path).parent))
     try:
-        with standing_in():
+        with standing_in(broken):
             code = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
             exec(code, module.__dict__)  # noqa: S102 - a configuration of this form is code; the user was asked
-    except SystemExit as left:
-        told = {"type": "sys.exit", "message": f"the file leaves with {left.code!r}", "line": _line(left, path)}
-        raise ConfigFailure({**told, "remedy": "take the call out; a configuration only sets names"}) from None
-    except ModuleNotFoundError as error:
-        told = {"type": "ModuleNotFoundError", "message": str(error), "line": _line(error, path)}
-        raise ConfigFailure({**told, "remedy": f"install {error.name}, or take the import out"}) from None
-    except BaseException as error:  # noqa: BLE001 - foreign code; the user is shown what it raised
-        told = {"type": type(error).__name__, "message": str(error)[:1000], "line": _line(error, path)}
-        raise ConfigFailure(told) from None
     finally:
         with contextlib.suppress(ValueError):  # the file may have changed the path itself
             sys.path.remove(str(Path(path).parent))
@@ -143,6 +158,7 @@ def _other(value: Any, depth: int) -> Any:
 
 
 def _instance(value: Any, depth: int) -> dict[str, Any]:
+    from cellmap_tui.learning.config_steps import OPTIONS_OF
     from cellmap_tui.learning.stand_ins import Call
 
     told: dict[str, Any] = {"kind": "instance", "type": _full_name(type(value)), "text": _text(value)}
@@ -157,9 +173,20 @@ def _instance(value: Any, depth: int) -> dict[str, Any]:
         told["options"]["groups"] = len(value.param_groups)
     elif callable(getattr(value, "parameters", None)):
         told["options"] = {"parameters": sum(part.numel() for part in value.parameters())}
+    elif type(value).__name__ in OPTIONS_OF:
+        known = {name: getattr(value, name, None) for name in OPTIONS_OF[type(value).__name__]}
+        told["options"] = {
+            name: _single(describe(part, depth + 1)) for name, part in known.items() if part is not None
+        }
     elif isinstance(getattr(value, "transforms", None), list | tuple):
         told["arguments"] = [describe(part, depth + 1) for part in value.transforms]
     return told
+
+
+def _single(value: Any) -> Any:
+    """Return the number of a list of equal numbers, such as a kernel's size along each axis."""
+    is_same = isinstance(value, list) and len(value) > 0 and all(part == value[0] for part in value)
+    return value[0] if is_same else value
 
 
 def _full_name(kind: Any) -> str:

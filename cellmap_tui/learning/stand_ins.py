@@ -2,7 +2,7 @@
 
 ``from cellmap_segmentation_challenge.models import UNet_2D`` works without the toolbox: the name is a
 class that remembers how it was called, and `config_settle` knows which network of this tool it means.
-A package that is installed is never replaced.
+A package that is installed is replaced only where importing it fails, as torchvision does beside another torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cellmap_tui.learning.config_objects import TOOLBOX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 PACKAGES = (TOOLBOX, "cellmap_data", "torchvision", "monai", "dynamic_network_architectures")
 """Packages that are stood in for."""
@@ -70,14 +70,19 @@ class StandIn(types.ModuleType):
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds what no other finder found."""
+    """Finds modules of packages that are stood in for."""
+
+    def __init__(self, packages: Collection[str]) -> None:
+        self._packages = packages
 
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None, _target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return a spec for modules of `PACKAGES` that are not installed."""
+        """Return a spec for a module of the packages; not for one that an installed package lacks."""
         package = fullname.partition(".")[0]
-        if package not in PACKAGES or (package != fullname and not isinstance(sys.modules.get(package), StandIn)):
+        if package not in self._packages or (
+            package != fullname and not isinstance(sys.modules.get(package), StandIn)
+        ):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
@@ -90,16 +95,38 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @contextmanager
-def standing_in() -> Iterator[None]:
-    """Stand in for missing packages while a configuration runs, and take every trace away afterwards."""
-    finder = _Finder()
-    sys.meta_path.append(finder)
+def standing_in(broken: Collection[str] = ()) -> Iterator[None]:
+    """Stand in for missing packages while a configuration runs, and take every trace away afterwards.
+
+    Parameters
+    ----------
+    broken
+        Packages that are installed and cannot be imported; these are stood in for as well.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] in broken]:
+        del sys.modules[name]
+    first, last = _Finder(broken), _Finder(PACKAGES)
+    sys.meta_path.insert(0, first)
+    sys.meta_path.append(last)
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        sys.meta_path.remove(first)
+        sys.meta_path.remove(last)
         for name in [name for name, module in sys.modules.items() if isinstance(module, StandIn)]:
             del sys.modules[name]
+
+
+def broken_package(error: BaseException) -> str | None:
+    """Return the package of `PACKAGES` whose own import raised an error, or None."""
+    step = error.__traceback__
+    while step is not None:
+        frame = step.tb_frame
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in PACKAGES and frame.f_code.co_name == "<module>":
+            return package
+        step = step.tb_next
+    return None
 
 
 def _class(name: str, module: str) -> Any:

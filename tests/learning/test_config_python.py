@@ -99,11 +99,11 @@ def test_for_training_the_objects_themselves_can_be_had(tmp_path):
     import torch
 
     path = write(
-        tmp_path, "train.py", "import torch\nfrom torchvision.ops import Nothing\nmodel = torch.nn.Linear(3, 2)\n"
+        tmp_path, "train.py", "import torch\nfrom cellmap_data.ops import Nothing\nmodel = torch.nn.Linear(3, 2)\n"
     )
     names = load_python_namespace(path, expected_sha256=python_facts(path).sha256)
     assert isinstance(names["model"], torch.nn.Linear)
-    assert "torchvision" not in sys.modules
+    assert "cellmap_data" not in sys.modules
     with pytest.raises(DataError, match="not what was allowed"):
         load_python_namespace(path, expected_sha256="0")
 
@@ -215,3 +215,30 @@ def test_a_package_that_is_installed_is_not_stood_in_for(tmp_path):
         write(tmp_path, "train.py", "import cellmap_data\nepochs = cellmap_data.WORD\n"), run_python=run_python_config
     )
     assert config.checked().epochs == 5
+
+
+def test_a_package_whose_import_fails_is_stood_in_for_and_told(tmp_path):
+    package = tmp_path / "cellmap_data"
+    package.mkdir()
+    write(package, "__init__.py", "raise RuntimeError('no such operator')\n")
+    text = "import cellmap_data\nfrom cellmap_data.transforms import Binarize\nepochs = 5\n"
+    resolved = read(tmp_path, text + "target_value_transforms = [Binarize(0.5)]\n", name="train.py")
+    assert [(step.name, step.options) for step in resolved.checked().target_value_transforms] == [
+        ("Binarize", (("threshold", 0.5),))
+    ]
+    (warning,) = resolved.warnings
+    assert "cellmap_data is installed and cannot be imported (no such operator)" in warning
+
+
+def test_steps_that_exist_tell_their_options(tmp_path):
+    text = (
+        "class GaussianBlur:\n    kernel_size, sigma = (5, 5), [0.1, 2.0]\n"
+        "class Compose:\n    transforms = [GaussianBlur()]\n"
+        "class Odd:\n    pass\n"
+        "train_raw_value_transforms = Compose()\nval_raw_value_transforms = [Odd()]\n"
+    )
+    config = read(tmp_path, text, name="train.py").checked()
+    (blur,) = config.train_raw_value_transforms
+    assert (blur.name, dict(blur.options)) == ("GaussianBlur", {"kernel_size": 5, "sigma": [0.1, 2.0]})
+    (odd,) = config.val_raw_value_transforms
+    assert (odd.type, odd.variable) == ("cellmap_config.Odd", "val_raw_value_transforms")

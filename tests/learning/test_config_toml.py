@@ -48,6 +48,14 @@ def test_every_key_has_a_field_and_takes_its_own_defaults():
                 key.kind.read(default)
 
 
+def test_what_is_done_to_grey_values_by_default_is_what_the_patches_do():
+    from cellmap_tui.learning.augment_values import DEFAULT_VALUES, GreyAugmentation
+
+    key = keys()["train_raw_value_transforms"]
+    assert key.kind.read(key.default) == DEFAULT_VALUES
+    GreyAugmentation(DEFAULT_VALUES, 0)
+
+
 def test_no_file_at_all_is_a_whole_configuration(tmp_path):
     config = read_config(None, cwd=tmp_path, run_python=refuse).checked()
     assert (config.architecture, config.loss, config.optimizer) == ("dynunet", "dice_bce", "AdamW")
@@ -150,6 +158,10 @@ def test_labels_of_imported_crops_are_classes_too(tmp_path):
         ("[spatial_transforms]\nmirror = { axes = { w = 1 } }", "not one of the axes", ""),
         ("[spatial_transforms]\nrotate = { axes = { x = [9, 3] } }", "runs backwards", ""),
         ('[[value_transforms]]\nname = "GausianNoise"', "did you mean 'GaussianNoise'?", ""),
+        ('[[value_transforms]]\nname = "GaussianNoise"\nstdd = 1', "did you mean 'std'?", ""),
+        ('[[value_transforms]]\nname = "GaussianNoise"\nstd = "much"', "whose std is", ""),
+        ('[[value_transforms]]\nname = "RandomGamma"\ngamma_range = [2, 1]', "runs backwards", ""),
+        ('[[value_transforms]]\nname = "Normalize"\nmean = 0.5', "normalise in the model", ""),
         ('device = "gpu"', "device is 'gpu'", "cuda"),
         ('model_save_path = "a.pth"', "has no {epoch}", "replace"),
         ('model_save_path = "{epoch}_{loss}.pth"', "unknown field {loss}", ""),
