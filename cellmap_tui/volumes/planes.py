@@ -1,7 +1,12 @@
-"""Planes of volumes that are looked at: read some at a time and kept, sampled at the pixels of a picture."""
+"""Planes of volumes that are looked at: sampled at the pixels of a picture, chunk by chunk, and kept.
+
+A chunk is decoded whole, so the planes that it holds besides the one that is looked at are sampled with it.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,9 +23,13 @@ if TYPE_CHECKING:
 PLANES = ((1, 2), (0, 2), (0, 1))
 """Axes down and across a plane, for planes across z, y and x."""
 BUDGET_BYTES = 128 * 2**20
-SLAB_BYTES = 24 * 2**20
-"""Neighbouring planes are read together: the chunks that they are cut from are decoded anyway."""
-SLAB_PLANES = 16
+MOST_TILE = 256
+"""Largest edge of what is read at once."""
+THREADS = min(4, os.cpu_count() or 1)
+"""Chunks are decoded outside of Python's lock."""
+
+_Span = tuple[int, int, slice]
+"""Voxels of a tile on an axis, from and to, and which of the wanted positions lie in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +86,110 @@ class Predicted(Protocol):
 
 
 class PlaneCache:
-    """Slabs of volumes, the least recently used dropped first; threads may share it."""
+    """What was sampled from volumes, the least recently used dropped first; threads may share it."""
 
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
         self._budget_bytes = budget_bytes
         self._held_bytes = 0
-        self._slabs: OrderedDict[tuple[str, int, int], NDArray[Any]] = OrderedDict()
+        self._stacks: OrderedDict[tuple[str, int, int, bytes, bytes], NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def plane(self, key: str, volume: Volume, axis: int, index: int) -> NDArray[Any]:
-        """Return one plane ``[rows, columns]`` of a volume that is called `key`; do not write into it."""
+    def plane(
+        self, key: str, volume: Volume, axis: int, index: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """Return rows and columns of one plane of a volume that is called `key`; do not write into it."""
+        tiles = Tiles.of(volume)
+        first = tiles.start_of(axis, index)
+        place = (key, axis, first, rows.tobytes(), columns.tobytes())
         with self._lock:
-            return self._plane(key, volume, axis, index)
-
-    def _plane(self, key: str, volume: Volume, axis: int, index: int) -> NDArray[Any]:
-        count = _slab_planes(volume, axis)
-        place = (key, axis, index // count)
-        slab = self._slabs.get(place)
-        if slab is None:
-            start, stop = [0, 0, 0], list(volume.shape)
-            start[axis] = index // count * count
-            stop[axis] = min(start[axis] + count, volume.shape[axis])
-            slab = volume.read((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-            self._slabs[place] = slab
-            self._held_bytes += slab.nbytes
-        self._slabs.move_to_end(place)
-        while self._held_bytes > self._budget_bytes and len(self._slabs) > 1:
-            self._held_bytes -= self._slabs.popitem(last=False)[1].nbytes
-        plane: NDArray[Any] = slab.take(index % count, axis=axis)
+            stack = self._stacks.get(place)
+            if stack is None:
+                stack = tiles.sampled(axis, index, rows, columns)
+                self._stacks[place] = stack
+                self._held_bytes += stack.nbytes
+            self._stacks.move_to_end(place)
+            while self._held_bytes > self._budget_bytes and len(self._stacks) > 1:
+                self._held_bytes -= self._stacks.popitem(last=False)[1].nbytes
+        plane: NDArray[Any] = stack[index - first]
         return plane
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """How a volume is cut into pieces that cost least to read: its own chunks, where it has some."""
+
+    volume: Volume
+    """What is read."""
+    size: Shape3
+    """Voxels of a tile."""
+    origin: Shape3
+    """Voxel at which a tile begins."""
+    threads: int
+    """How many tiles may be read at once."""
+
+    @classmethod
+    def of(cls, volume: Any) -> Tiles:
+        """Look for the chunks behind a volume that only places them."""
+        inner = getattr(volume, "volume", volume)
+        chunks, store = getattr(inner, "chunks", None), getattr(inner, "store", None)
+        if chunks is None:
+            return cls(volume, (16, 64, 64), (0, 0, 0), 1)
+        z, y, x = (min(n, MOST_TILE) for n in chunks)
+        shift = getattr(volume, "shift", (0, 0, 0))
+        origin = tuple(s % n for s, n in zip(shift, (z, y, x), strict=True))
+        # Whole chunks of a folder pass through nothing that threads would have to share.
+        is_simple = (z, y, x) == tuple(chunks) and store is not None and store.path.is_dir()
+        return cls(volume, (z, y, x), (origin[0], origin[1], origin[2]), THREADS if is_simple else 1)
+
+    def start_of(self, axis: int, index: int) -> int:
+        """Return where the tile begins that holds a plane."""
+        return max(0, index - (index - self.origin[axis]) % self.size[axis])
+
+    def sampled(self, axis: int, index: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
+        """Return rows and columns of all planes that lie in one tile with a plane ``[planes, rows, columns]``."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        import numpy as np
+
+        first = self.start_of(axis, index)
+        last = min(index + self.size[axis] - (index - self.origin[axis]) % self.size[axis], self.volume.shape[axis])
+        stack = np.zeros((last - first, len(rows), len(columns)), self.volume.dtype)
+        on_down, on_across = PLANES[axis]
+
+        def read(spans: tuple[_Span, _Span]) -> None:
+            down, across = spans
+            start, stop = [0, 0, 0], [0, 0, 0]
+            for on, low, high in ((axis, first, last), (on_down, *down[:2]), (on_across, *across[:2])):
+                start[on], stop[on] = low, high
+            block = self.volume.read((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+            planes = np.moveaxis(block, axis, 0)
+            found = planes[:, rows[down[2]] - down[0]][:, :, columns[across[2]] - across[0]]
+            stack[:, down[2], across[2]] = found
+
+        downs, acrosses = self._spans(on_down, rows), self._spans(on_across, columns)
+        spans = [(down, across) for down in downs for across in acrosses]
+        if self.threads == 1 or len(spans) == 1:
+            for one in spans:
+                read(one)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(read, spans))
+        return stack
+
+    def _spans(self, axis: int, positions: NDArray[np.int64]) -> list[_Span]:
+        """Return the tiles on an axis that hold one of ascending positions, with which positions."""
+        import numpy as np
+
+        size, origin = self.size[axis], self.origin[axis]
+        tile = (positions - origin) // size
+        cuts = [0, *(np.flatnonzero(np.diff(tile)) + 1).tolist(), len(positions)]
+        spans = []
+        for first, last in itertools.pairwise(cuts):
+            if first == last:
+                continue
+            low = int(tile[first]) * size + origin
+            spans.append((max(0, low), min(low + size, self.volume.shape[axis]), slice(first, last)))
+        return spans
 
 
 def sample(cache: PlaneCache, key: str, volume: Volume, grid: Grid, plane: PixelPlane) -> Sampled:
@@ -120,7 +204,7 @@ def sample(cache: PlaneCache, key: str, volume: Volume, grid: Grid, plane: Pixel
     grid
         Where they lie.
     plane
-        The pixels.
+        The pixels, in ascending order.
     """
     import numpy as np
 
@@ -129,20 +213,14 @@ def sample(cache: PlaneCache, key: str, volume: Volume, grid: Grid, plane: Pixel
     rows, columns = _indices(grid, on_down, plane.down_nm), _indices(grid, on_across, plane.across_nm)
     inside = np.zeros((len(rows), len(columns)), np.bool_)
     values = np.zeros(inside.shape, volume.dtype)
-    if not 0 <= index < grid.shape[plane.axis]:
-        return Sampled(values, inside)
     in_rows = (rows >= 0) & (rows < grid.shape[on_down])
     in_columns = (columns >= 0) & (columns < grid.shape[on_across])
-    read = cache.plane(key, volume, plane.axis, index)
-    values[np.ix_(in_rows, in_columns)] = read[np.ix_(rows[in_rows], columns[in_columns])]
+    if not 0 <= index < grid.shape[plane.axis] or not in_rows.any() or not in_columns.any():
+        return Sampled(values, inside)
+    read = cache.plane(key, volume, plane.axis, index, rows[in_rows], columns[in_columns])
+    values[np.ix_(in_rows, in_columns)] = read
     inside[np.ix_(in_rows, in_columns)] = True
     return Sampled(values, inside)
-
-
-def _slab_planes(volume: Volume, axis: int) -> int:
-    down, across = PLANES[axis]
-    plane_bytes = max(1, volume.shape[down] * volume.shape[across] * volume.dtype.itemsize)
-    return max(1, min(SLAB_PLANES, SLAB_BYTES // plane_bytes))
 
 
 def _indices(grid: Grid, axis: int, positions_nm: Sequence[float]) -> NDArray[np.int64]:
