@@ -131,7 +131,7 @@ class SplitForm:
         path = Path(self.csv_path).expanduser().absolute()
         given = self.base or SplitRequest(
             csv_path=path,
-            data_root=settings.data_root.absolute(),
+            data_root=settings.data_root,
             endpoint_url=settings.endpoint_url,
             bucket=settings.bucket,
             state_dir=settings.state_dir.absolute(),

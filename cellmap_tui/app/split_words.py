@@ -172,8 +172,8 @@ def crop_lines(crop: SplitCrop, form: SplitForm) -> Content:
 
 def write_question(plan: SplitPlan, paths: list[str]) -> tuple[str, str]:
     """Return the question before a split is written, and what it is."""
-    many = f"{len(paths)} files" if len(paths) > 1 else "it"
+    what = f"{len(paths)} splits" if len(paths) > 1 else printable(paths[0].rpartition("/")[2])
     lines = [f"{plan.train} crops train, {plan.validate} validate, {len(plan.dropped)} are left out"]
     lines += [f"into {path}" for path in paths[:_FEW]]
     lines += [f"{sign('warning')} {words}" for words in plan.warnings[:_FEW]]
-    return f"Write {many}?", "\n".join(printable(line) for line in lines)
+    return f"Write {what}?", "\n".join(printable(line) for line in lines)
