@@ -15,6 +15,18 @@ TFLOP_VOXELS = 128**3
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a network costs at its usual size, with one input channel and 48 outputs."""
+
+    parameters: int
+    """Weights."""
+    train_tflop: float
+    """Forward and backward of `TFLOP_VOXELS` voxels, in TFLOP."""
+    kept_channels: int
+    """Values per voxel that a training step keeps for its backward pass."""
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """One architecture."""
 
@@ -22,54 +34,134 @@ class Network:
     """Name in a configuration."""
     words: str
     """What it is, for people."""
-    dimensions: tuple[int, ...]
-    """2, 3 or both."""
     multiple: int
     """Each edge of a patch is a multiple of this, except an edge of one voxel."""
-    package: str = ""
+    package: str
     """Python package that brings it; empty: this one."""
-    parameters: int | None = None
-    """Parameters at its usual size; None: not known."""
-    train_tflop: float | None = None
-    """Forward and backward of `TFLOP_VOXELS` voxels with 48 outputs, in TFLOP; None: not known."""
-    features_per_voxel: int = 64
-    """Channels at full resolution that a training step keeps, an estimate; for the memory forecast."""
+    cost_2d: Cost | None
+    """What it costs with flat patches; None: it takes none."""
+    cost_3d: Cost | None
+    """What it costs with solid patches; None: it takes none."""
     aliases: tuple[str, ...] = ()
     """Other names of it, the class names of its package among them."""
 
+    @property
+    def dimensions(self) -> tuple[int, ...]:
+        """2, 3 or both."""
+        return tuple(number for number, cost in ((2, self.cost_2d), (3, self.cost_3d)) if cost is not None)
 
+    def cost(self, *, is_flat: bool) -> Cost:
+        """Return what it costs with patches of a kind.
+
+        Raises
+        ------
+        ValueError
+            If it does not take them.
+        """
+        cost = self.cost_2d if is_flat else self.cost_3d
+        if cost is None:
+            raise ValueError(f"{self.name} does not work in {2 if is_flat else 3}D")
+        return cost
+
+
+_MONAI = "monai"
+_NNUNET = "dynamic_network_architectures"
 NETWORKS = (
-    Network("2d_unet", "the official toolbox's 2D U-Net", (2,), 16, "", 31_000_000, 1.4, 256, ("UNet_2D", "unet2d")),
-    Network("3d_unet", "the official toolbox's 3D U-Net", (3,), 16, "", 90_000_000, 11.4, 256, ("UNet_3D", "unet3d")),
-    Network("2d_resnet", "the official toolbox's 2D residual network", (2,), 4, "", 11_000_000, None, 192),
-    Network("3d_resnet", "the official toolbox's 3D residual network", (3,), 4, "", 32_000_000, None, 192),
-    Network("vitnet", "the official toolbox's vision transformer V-Net", (3,), 16, "", None, None, 192, ("ViTVNet",)),
-    Network("dynunet", "U-Net that fits its levels to the patch", (2, 3), 8, "monai", 31_000_000, 2.88, 700),
-    Network("basicunet", "small U-Net, 32 to 256 channels", (2, 3), 16, "monai", 5_800_000, 1.81, 450),
-    Network("basicunetplusplus", "nested U-Net", (2, 3), 16, "monai", 6_800_000, None, 256, ("unet++",)),
-    Network("segresnet", "residual encoder-decoder", (2, 3), 8, "monai", 19_000_000, 3.49, 160),
-    Network("segresnetds", "residual encoder-decoder with deep supervision", (2, 3), 16, "monai", None, None, 160),
-    Network("attentionunet", "U-Net with attention gates", (2, 3), 16, "monai", None, None, 192),
-    Network("swinunetr", "U-Net with a Swin transformer encoder", (2, 3), 32, "monai", 62_000_000, None, 320),
-    Network("unetr", "U-Net with a transformer encoder", (2, 3), 16, "monai", None, None, 256),
-    Network("mednext", "ConvNeXt U-Net", (2, 3), 16, "monai", None, None, 256, ("MedNeXtS", "MedNeXtM", "MedNeXtL")),
-    Network("vnet", "V-Net", (2, 3), 16, "monai", 46_000_000, None, 160),
+    Network("2d_unet", "the official toolbox's 2D U-Net", 16, "", Cost(31_000_000, 5.5, 1100), None, ("UNet_2D",)),
+    Network("3d_unet", "the official toolbox's 3D U-Net", 16, "", None, Cost(90_000_000, 11.4, 850), ("UNet_3D",)),
+    Network("2d_resnet", "the official toolbox's 2D residual network", 4, "", Cost(8_000_000, 5.0, 900), None),
+    Network("3d_resnet", "the official toolbox's 3D residual network", 4, "", None, Cost(20_000_000, 8.0, 700)),
+    Network(
+        "vitnet", "the official toolbox's transformer V-Net", 16, "", None, Cost(90_000_000, 5.0, 700), ("ViTVNet",)
+    ),
+    Network(
+        "dynunet",
+        "U-Net that fits its levels to the patch",
+        8,
+        _MONAI,
+        Cost(20_600_000, 2.75, 623),
+        Cost(31_200_000, 2.88, 427),
+    ),
+    Network(
+        "basicunet",
+        "small U-Net, 32 to 256 channels",
+        16,
+        _MONAI,
+        Cost(2_000_000, 0.97, 546),
+        Cost(5_800_000, 1.81, 425),
+    ),
+    Network(
+        "basicunetplusplus",
+        "nested U-Net",
+        16,
+        _MONAI,
+        Cost(2_400_000, 3.2, 1578),
+        Cost(7_000_000, 7.61, 1365),
+        ("unet++",),
+    ),
+    Network(
+        "segresnet", "residual encoder-decoder", 8, _MONAI, Cost(6_300_000, 3.0, 757), Cost(18_800_000, 3.49, 502)
+    ),
+    Network(
+        "segresnetds",
+        "residual encoder-decoder with deep supervision",
+        16,
+        _MONAI,
+        Cost(6_600_000, 3.15, 725),
+        Cost(19_900_000, 3.64, 470),
+    ),
+    Network(
+        "attentionunet",
+        "U-Net with attention gates",
+        16,
+        _MONAI,
+        Cost(5_600_000, 1.93, 759),
+        Cost(16_700_000, 2.34, 535),
+    ),
+    Network(
+        "swinunetr",
+        "U-Net with a Swin transformer encoder",
+        32,
+        _MONAI,
+        Cost(25_100_000, 3.47, 1823),
+        Cost(62_200_000, 4.66, 1575),
+    ),
+    Network(
+        "unetr",
+        "U-Net with a transformer encoder",
+        16,
+        _MONAI,
+        Cost(87_300_000, 5.04, 1089),
+        Cost(92_700_000, 1.04, 296),
+    ),
+    Network(
+        "mednext",
+        "ConvNeXt U-Net",
+        16,
+        _MONAI,
+        Cost(5_300_000, 1.8, 2629),
+        Cost(6_600_000, 1.5, 1787),
+        ("MedNeXtS", "MedNeXtM", "MedNeXtL"),
+    ),
+    Network("vnet", "V-Net", 16, _MONAI, Cost(9_400_000, 3.17, 554), Cost(45_800_000, 6.73, 377)),
     Network(
         "resencunet",
         "U-Net with a residual encoder and deep supervision",
-        (2, 3),
         8,
-        "dynamic_network_architectures",
-        None,
-        None,
-        192,
+        _NNUNET,
+        Cost(34_600_000, 4.92, 936),
+        Cost(102_400_000, 4.33, 522),
         ("ResidualEncoderUNet", "resenc_m", "resenc_l", "resenc_xl"),
     ),
     Network(
-        "plainconvunet", "nnU-Net's plain U-Net", (2, 3), 8, "dynamic_network_architectures", 31_000_000, 2.88, 128
+        "plainconvunet", "nnU-Net's plain U-Net", 8, _NNUNET, Cost(10_700_000, 2.39, 615), Cost(31_200_000, 2.88, 427)
     ),
 )
-"""Every network by name; parameters and TFLOP as measured where they are known."""
+"""Every network by name.
+
+Costs were counted on the CPU, by the arithmetic of torch's operators and the tensors that autograd keeps; those of
+the official toolbox's networks but `3d_unet` are guesses from their channels.
+"""
 
 TOOLBOX_CLASSES = {"UNet_2D": "2d_unet", "UNet_3D": "3d_unet", "ViTVNet": "vitnet"}
 """Network of each class of the official toolbox whose dimensions are fixed."""

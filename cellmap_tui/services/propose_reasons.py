@@ -121,8 +121,8 @@ def memory_reason(decision: Decision) -> str:
 def network_reason(decision: Decision) -> str:
     """Return what the network is."""
     network = decision.sizes.network
-    size = f", {network.parameters / 1e6:.0f} M parameters" if network.parameters else ""
-    return f"{network.words}{size}"
+    cost = network.cost(is_flat=decision.sizes.is_flat)
+    return f"{network.words}, {cost.parameters / 1e6:.0f} M parameters"
 
 
 def hours_reason(decision: Decision) -> str:

@@ -33,6 +33,8 @@ FILL = 0.85
 """Share of the GPU's memory that is planned for."""
 FIXED_BYTES = 1.5e9
 """Context and workspaces of CUDA and cuDNN, an estimate."""
+BACKWARD = 1.5
+"""Gradients and workspaces on top of what is kept, an estimate; what is kept is in bf16."""
 BYTES_PER_PARAMETER = 20
 """fp32 weight, gradient, two moments of Adam and the averaged weight."""
 BYTES_PER_OUTPUT = 10
@@ -129,9 +131,9 @@ def sizes_of(
 
 def step_bytes(patch: Shape3, batch: int, network: Network, channels: int) -> float:
     """Return the bytes that a training step is expected to hold on the GPU."""
-    per_voxel = 2 * network.features_per_voxel + BYTES_PER_OUTPUT * channels
-    parameters = network.parameters or 40_000_000
-    return FIXED_BYTES + BYTES_PER_PARAMETER * parameters + batch * math.prod(patch) * per_voxel
+    cost = network.cost(is_flat=1 in patch)
+    per_voxel = 2 * BACKWARD * cost.kept_channels + BYTES_PER_OUTPUT * channels
+    return FIXED_BYTES + BYTES_PER_PARAMETER * cost.parameters + batch * math.prod(patch) * per_voxel
 
 
 def edge_ratio(grid: Grid) -> float:
@@ -190,7 +192,7 @@ def _duration(
     """Return epochs, batches in an epoch, hours, and the range of hours."""
     voxels = math.prod(patch)
     patches = max(LEAST_PATCHES, min(MOST_VOXELS, PASSES * labelled) // voxels)
-    tflop = (network.train_tflop or 3.0) * voxels / TFLOP_VOXELS
+    tflop = network.cost(is_flat=1 in patch).train_tflop * voxels / TFLOP_VOXELS
     hours_of = {
         share: patches * tflop / (share * gpu.peak_tflops) / 3600 for share in (BEST_SHARE, USUAL_SHARE, WORST_SHARE)
     }

@@ -12,7 +12,7 @@ from cellmap_tui.challenge.local import add_local_crops
 from cellmap_tui.challenge.targets import Target, targets_of
 from cellmap_tui.errors import RefusedError, RequestError
 from cellmap_tui.learning.config_checks import targets_for
-from cellmap_tui.learning.networks import find_network, known_network
+from cellmap_tui.learning.networks import find_network
 from cellmap_tui.services.config import ConfigSource, open_config
 from cellmap_tui.services.doctor_probes import Ran
 from cellmap_tui.services.propose import plan_propose, propose
@@ -286,13 +286,6 @@ def test_a_gpu_too_small_for_the_smallest_patch_is_told(tmp_path):
 def test_requests_that_contradict_themselves_are_refused(options):
     with pytest.raises(RequestError):
         ProposeRequest(**options)
-
-
-def test_networks_state_what_their_forecasts_are_made_of():
-    for name in ("dynunet", "basicunet"):
-        network = known_network(name)
-        assert network.parameters
-        assert network.train_tflop
 
 
 def test_the_data_are_left_as_they_are(demo, tmp_path):

@@ -112,7 +112,9 @@ def show(result: ProposeResult) -> None:
     for out in result.left_out:
         output.write(f"\nleft out: {out.name} {out.reason}")
     for words in result.notes:
-        diagnostics.note(words)
+        output.write(f"\nnote: {words}")
+    if result.written:
+        output.write("")
     for path in result.written:
         output.write(str(path))
 
