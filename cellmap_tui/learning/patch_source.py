@@ -44,7 +44,7 @@ class PatchSource:
         self.bank = bank
         self.rules = rules
         self.planner = Planner(bank, rules)
-        self._pool = pool
+        self.pool = pool
         self._grey = grey
         self._book = torch.from_numpy(np.array(bank.book, np.uint8))
         crops = self.planner.sampler.crops
@@ -64,9 +64,9 @@ class PatchSource:
         count = len(indices)
         target, inputs = self.rules.target, self.rules.inputs
         rows = [self.planner.row(epoch, index) for index in indices]
-        em = {info.name: self._pool.take((count, *info.shape), np.uint8) for info in inputs}
+        em = {info.name: self.pool.take((count, *info.shape), np.uint8) for info in inputs}
         valid: dict[str, NDArray[Any] | None] = {info.name: None for info in inputs}
-        codes = self._pool.take((count, *target.shape), self._code_dtype)
+        codes = self.pool.take((count, *target.shape), self._code_dtype)
         # The labels come along with the input that lies on their grid.
         along = next(
             (info.name for info in inputs if (info.shape, info.scale_nm) == (target.shape, target.scale_nm)), ""
@@ -76,7 +76,7 @@ class PatchSource:
                 wanted = codes[number] if info.name == along else None
                 mask = valid[info.name]
                 if mask is None and not plan.readings[info.shape, info.scale_nm].is_inside[row]:
-                    mask = valid[info.name] = self._pool.take((count, *info.shape), np.bool_)
+                    mask = valid[info.name] = self.pool.take((count, *info.shape), np.bool_)
                     mask[:number] = True
                 self._read(epoch, index, plan, row, info, em[info.name][number], wanted, _part(mask, number))
             if not along:

@@ -1,0 +1,1 @@
+"""The sides of bench/patches.py, each a process of its own."""
