@@ -46,6 +46,10 @@ def plan_lines(command: str, request: object) -> list[str]:
         return export_lines(request)  # type: ignore[arg-type]
     if command == "make-datasplit":
         return _split_lines(request)  # type: ignore[arg-type]
+    if command == "plan":
+        from cellmap_tui.services.propose_words import propose_lines
+
+        return propose_lines(request)  # type: ignore[arg-type]
     return [find_command(command).summary]
 
 

@@ -300,3 +300,12 @@ def _scored():
     from cellmap_tui.challenge.classes import builtin_classes
 
     return builtin_classes().scored
+
+
+def test_the_proposal_can_be_told_in_lines_before_it_is_made(demo, tmp_path):
+    from cellmap_tui.services.plan_words import plan_lines
+
+    lines = plan_lines("plan", request_of(tmp_path, data_root=demo, classes=("mito",)))
+    assert "crops on disk" in lines[0]
+    assert lines[1].startswith("1 target, ")
+    assert not list(tmp_path.iterdir())
