@@ -78,6 +78,7 @@ def pack_results(request: PackRequest, report: Reporter) -> PackResult:
     for words in notes:
         report.warning(words)
     check_room(prepared)
+    provenance(request, ())  # a checkpoint that is not there is told before the work
     with Parts(prepared.output) as parts:
         if prepared.kept:
             report.note(f"{count(len(prepared.kept))} volumes are kept of an interrupted packing")

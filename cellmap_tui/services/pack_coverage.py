@@ -7,6 +7,7 @@ they are packed.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,9 +122,9 @@ def _cell(request: PackRequest, annotation: Annotation, place: Place | None, wei
     from cellmap_tui.services.validate_submission import cost_words
 
     state: CellState = "missing"
-    words = ""
+    words, remedy = "", ""
     if place is not None:
-        state, words = _state(place, annotation)
+        state, words, remedy = _state(place, annotation)
     label, voxels, share = annotation.class_name, annotation.grid.voxels, weights.share(annotation)
     is_gap = state in ("missing", "unreadable")
     return Cell(
@@ -137,22 +138,23 @@ def _cell(request: PackRequest, annotation: Annotation, place: Place | None, wei
         words=words,
         cost=cost_words(label, voxels, share) if is_gap else _cost_of(state, voxels),
         loss=weights.loss(annotation) if is_gap or state in ("outside", "empty") else 0.0,
-        fix=_fix(request, annotation, state),
+        fix=replace(_fix(request, annotation, state), words=remedy) if remedy else _fix(request, annotation, state),
         path="" if place is None else place.name,
     )
 
 
-def _state(place: Place, annotation: Annotation) -> tuple[CellState, str]:
+def _state(place: Place, annotation: Annotation) -> tuple[CellState, str, str]:
+    """Return what a prediction is, what there is to say about it, and what to do where it cannot be read."""
     try:
         source = open_place(place, annotation)
         try:
-            return state_of(source, annotation, has_voxels=_has_voxels(place, source))
+            return (*state_of(source, annotation, has_voxels=_has_voxels(place, source)), "")
         finally:
             close = getattr(source.volume, "close", None)
             if close is not None:
                 close()
     except CellmapError as error:
-        return "unreadable", printable(str(error))
+        return "unreadable", printable(error.message), error.remedy
 
 
 def state_of(source: Source, annotation: Annotation, *, has_voxels: bool) -> tuple[CellState, str]:

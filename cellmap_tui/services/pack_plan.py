@@ -103,7 +103,8 @@ def check_found(prepared: Prepared) -> None:
     if found.count("missing") == found.required:
         raise MissingDataError(
             f"{found.input} holds none of the {count(found.required)} volumes that are scored",
-            f"expected for example {expected_words(found.input, prepared.required)}",
+            f"expected for example {expected_words(found.input, prepared.required)}; other test crops are named with "
+            "--test-manifest",
         )
 
 
@@ -153,7 +154,7 @@ def with_jobs(prepared: Prepared, jobs: list[VolumeJob]) -> Prepared:
 
 
 def output_of(request: PackRequest) -> Path:
-    """Return where the zip goes; the name of a ``.zarr`` folder stands for the zip beside it.
+    """Return where the zip goes: into a folder that is there; for ``name.zarr``, as the official toolbox writes it.
 
     Raises
     ------
@@ -163,6 +164,8 @@ def output_of(request: PackRequest) -> Path:
     if request.output is None and request.data_root is None:
         raise RequestError("where the zip goes is not said", "give --output-path")
     output = request.output or request.data_root / "submission.zip"  # type: ignore[operator]
+    if output.is_dir() and output.suffix != ".zarr":
+        return output / "submission.zip"
     if output.suffix == ".zarr":
         return output.with_suffix(".zip")
     return output if output.suffix.lower() == ".zip" else output.with_name(f"{output.name}.zip")

@@ -5,6 +5,7 @@ Finds and opens; the rules by which names are looked for are those of `evaluate`
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,7 +127,10 @@ def find_places(request: PackRequest, required: Sequence[Annotation]) -> Places:
         raise MissingDataError(printable(f"{word} does not exist"), "name a folder of predictions, a zip or a stack")
     if path.is_file():
         return Places(word, _submission_places(path, required))
-    found = dict(_template_places(word, required)) or _submission_places(path, required)
+    found = dict(_template_places(word, required))
+    if not found:
+        with contextlib.suppress(DataError):  # neither layout: what was expected is told by who asked
+            found = _submission_places(path, required)
     return Places(word, found)
 
 

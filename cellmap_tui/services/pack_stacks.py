@@ -156,9 +156,25 @@ def _templated(
         if labels and annotation.class_name not in labels:
             continue
         file = _filled(word, annotation)
-        if Path(file.partition(":/")[0]).is_file():
+        if _is_there(file):
             found[annotation.crop.name, annotation.class_name] = file
     return found
+
+
+def _is_there(spec: str) -> bool:
+    """Return whether a file exists, and holds the dataset that is named with it."""
+    file, _, dataset = spec.partition(":/")
+    if not Path(file).is_file():
+        return False
+    if not dataset:
+        return True
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as opened:
+            return dataset in opened
+    except OSError:  # no HDF5: told when it is opened
+        return True
 
 
 def _filled(template: str, annotation: Annotation) -> str:
