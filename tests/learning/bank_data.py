@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.challenge.targets import targets_of
 from cellmap_tui.learning.bank import BankRequest, CropSource
 from cellmap_tui.volumes.write import write_multiscale
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cellmap_tui.challenge.grid import Grid
 
 CHUNKS = (32, 32, 32)
 
