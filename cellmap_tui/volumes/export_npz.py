@@ -5,14 +5,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cellmap_tui.volumes.export_volume import Container, ExportVolume, Read, little_endian, slabs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LEVEL = 3
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -24,9 +21,8 @@ class NpzFile(Container):
     ``attributes`` is a JSON text with place and meaning of every volume.
     """
 
-    def __init__(self, path: Path, *, compress: bool = True, overwrite: bool = False) -> None:
-        super().__init__(path, compress=compress, overwrite=overwrite)
-        method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    def _open(self) -> None:
+        method = zipfile.ZIP_DEFLATED if self.compress else zipfile.ZIP_STORED
         self._zip: zipfile.ZipFile | None = zipfile.ZipFile(self.building, "w", method, compresslevel=_LEVEL)
         self._attributes: dict[str, Any] = {}
 

@@ -103,13 +103,23 @@ class Container(ABC):
         self.building = self._folder / path.name
 
     def __enter__(self) -> Self:
+        try:
+            self._open()
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise cannot_write(self.path, error) from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self._close()
+        except OSError:
+            if error is None:
+                raise
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def write(self, volume: ExportVolume, read: Read) -> None:
         """Write a whole volume; containers of one volume take one.
@@ -142,6 +152,9 @@ class Container(ABC):
                 building.replace(self.path)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+
+    def _open(self) -> None:  # noqa: B027 - most formats have nothing to open
+        """Begin `building`."""
 
     @abstractmethod
     def _write(self, volume: ExportVolume, read: Read) -> None:

@@ -19,8 +19,7 @@ _NGFF = "0.4"
 class ZarrFolder(Container):
     """A group with a plain array per volume, each with ``voxel_size`` and ``translation`` attributes in nm."""
 
-    def __init__(self, path: Path, *, compress: bool = True, overwrite: bool = False) -> None:
-        super().__init__(path, compress=compress, overwrite=overwrite)
+    def _open(self) -> None:
         self.building.mkdir()
         write_json(self.building / ".zgroup", {"zarr_format": 2})
 
@@ -38,8 +37,7 @@ class ZarrFolder(Container):
 class OmeZarrFolder(Container):
     """An OME-NGFF image: ``raw`` as its pyramid, targets as ``labels/<target>`` pyramids."""
 
-    def __init__(self, path: Path, *, compress: bool = True, overwrite: bool = False) -> None:
-        super().__init__(path, compress=compress, overwrite=overwrite)
+    def _open(self) -> None:
         self._labels: list[str] = []
 
     def _write(self, volume: ExportVolume, read: Read) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import nibabel
@@ -26,6 +29,7 @@ from cellmap_tui.volumes.export_zarr import OmeZarrFolder, ZarrFolder
 from cellmap_tui.volumes.ngff import open_multiscale, open_volume
 from cellmap_tui.volumes.stacks import open_stack
 
+ROOT = Path(__file__).parents[2]
 GRID = Grid((5.24, 4.0, 8.0), (1000.5, -2000.0, 30.0), (70, 50, 40))
 CONTAINERS = {
     "a.tif": TiffFile,
@@ -252,6 +256,33 @@ def test_no_more_than_a_block_is_asked_for(tmp_path, name, monkeypatch):
         container.finish()
     assert max(asked) <= 300_000
     assert sum(asked) == grid.voxels
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tests.volumes.test_export_files import labels, write
+volume = labels("uint16")
+warm = write(Path(sys.argv[1]) / "warm" / sys.argv[2], volume)
+largest = max(file.stat().st_size for file in (warm, *warm.rglob("*")) if file.is_file())
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest * float(sys.argv[3])), resource.RLIM_INFINITY))
+try:
+    write(Path(sys.argv[1]) / "full" / sys.argv[2], volume)
+except Exception as error:
+    print(type(error).__name__, error, end="", file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.999])
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_disk_that_fills_is_told_and_leaves_nothing(tmp_path, name, share):
+    words = [sys.executable, "-c", FULL_DISK, str(tmp_path), name, str(share)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("RefusedError"), done.stderr
+    assert "cannot be written" in done.stderr
+    assert not list((tmp_path / "full").iterdir())
 
 
 shapes = st.tuples(*[st.integers(1, 300)] * 3)
