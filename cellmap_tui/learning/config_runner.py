@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ MODULE = "cellmap_config"
 MAX_TEXT = 200
 MAX_DEPTH = 8
 MAX_ITEMS = 10_000
+WATCH_S = 0.5
 
 
 class ConfigFailure(Exception):  # noqa: N818 - it carries what is told, and is never shown itself
@@ -32,6 +36,7 @@ class ConfigFailure(Exception):  # noqa: N818 - it carries what is told, and is 
 def main(argv: list[str]) -> int:
     """Run the file and write the answer."""
     path, answer_path = argv
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         namespace, notes = execute(path)
         answer = {**_answer(namespace), "notes": notes}
@@ -44,6 +49,13 @@ def main(argv: list[str]) -> int:
     Path(temporary).replace(answer_path)
     sys.stdout.flush()
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """End this process and all it started once nobody waits for its answer, however the parent was ended."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os.killpg(0, signal.SIGKILL)
 
 
 def execute(path: str) -> tuple[dict[str, Any], list[str]]:

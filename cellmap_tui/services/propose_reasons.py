@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cellmap_tui.services.class_facts import nominal_nm
 from cellmap_tui.services.propose_sizes import FLAT_RATIO, PASSES, USUAL_SHARE, edge_ratio
 from cellmap_tui.services.propose_targets import TOLERANCE
 from cellmap_tui.text import count, duration, number, triple, voxel
@@ -90,6 +92,9 @@ def crop_reason(decision: Decision) -> str:
     total, used = len(decision.known), len(decision.used)
     of = f"{count(used)} of {count(total)} crops" if total > 1 else "the only crop"
     words = f"{of} {'are' if used > 1 else 'is'} labelled at {voxel(decision.sizes.scale_nm)} nm or finer"
+    sizes = Counter(nominal_nm(grid.voxel_size_nm) for grid in decision.known.values())
+    if total > 1:
+        words += f" ({', '.join(f'{crops} at about {size}' for size, crops in sorted(sizes.items()))})"
     if used < total:
         return f"{words}; the labels of the others are coarser and would have to be invented"
     return words

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -74,6 +75,7 @@ def test_files_beside_a_configuration_can_be_imported_and_belong_to_its_hash(tmp
     assert sorted(item.name for item in tmp_path.iterdir()) == ["ours.py", "train.py"]
 
 
+@pytest.mark.slow
 def test_objects_come_back_as_descriptions(tmp_path):
     text = (
         "import torch\n"
@@ -242,3 +244,21 @@ def test_steps_that_exist_tell_their_options(tmp_path):
     assert (blur.name, dict(blur.options)) == ("GaussianBlur", {"kernel_size": 5, "sigma": [0.1, 2.0]})
     (odd,) = config.val_raw_value_transforms
     assert (odd.type, odd.variable) == ("cellmap_config.Odd", "val_raw_value_transforms")
+
+
+def test_a_file_does_not_outlive_who_waits_for_it(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = write(
+        tmp_path, "train.py", f"held = open({str(pipe)!r}, 'w')\nheld.write('x')\nheld.flush()\nwhile True: pass\n"
+    )
+    code = (
+        "import sys; from pathlib import Path; from cellmap_tui.learning.config_python import run_python_config;"
+        "run_python_config(Path(sys.argv[1]))"
+    )
+    waiting = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    with pipe.open() as reader:
+        assert reader.read(1) == "x"
+        waiting.kill()
+        waiting.wait()
+        assert reader.read() == ""  # comes when the last holder of the pipe is gone
