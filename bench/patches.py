@@ -116,12 +116,9 @@ def compared(ours: Side, peer: Side, folder: Path) -> bool:
     path = str(folder / "peer.npz")
     peer.ask("dump", numbers=(0.0, 0.31, 0.77), path=path)
     found = ours.ask("compare", path=path)
-    show(
-        "samples equal to the peer's, voxel by voxel",
-        f"{found['equal']} of {found['of']}",
-        found["equal"] == found["of"],
-    )
-    return found["equal"] == found["of"]
+    is_equal = found["equal"] == found["of"]
+    show("samples equal to the peer's, voxel by voxel", f"{found['equal']} of {found['of']}", is_equal)
+    return is_equal
 
 
 def against_peer(ours: Side, peer: Side, folder: Path, options: argparse.Namespace) -> bool:

@@ -122,6 +122,7 @@ def compare(loader, path):
         states[states == 255] = np.nan
         theirs, grey = peer[f"{name}-output"], peer[f"{name}-input"][0]
         same = np.array_equal(states.reshape(theirs.shape), theirs, equal_nan=True)
+        # The peer's scaling to 0..1 acts on floats, which it leaves as they are: 0 to 255.
         equal += same and np.allclose(em.reshape(grey.shape) / 255, grey / max(1, np.rint(grey.max() / 255) * 255))
     return {"equal": equal, "of": len(names)}
 

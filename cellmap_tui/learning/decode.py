@@ -74,12 +74,20 @@ def _looked_up(codes: Tensor, first_code: Tensor, table: Tensor, out: Tensor | N
             out.view(shape[0], shape[1], -1).numpy(),
         )
         return out
-    columns_t = table.T.contiguous()
+    look_up_rows(codes, first_code, table, out)
+    return out
+
+
+def look_up_rows(codes: Tensor, first_code: Tensor, table: Tensor, out: Tensor) -> None:
+    """Write the rows of a table for each voxel with operations of torch alone: what a GPU does.
+
+    Parameters are those of `decode_states`; `out` is ``[n, columns, ...]`` of the table's dtype.
+    """
+    columns = table.T.contiguous()
     for number in range(codes.shape[0]):
         rows = codes[number].reshape(-1).to(torch.int32) + first_code[number].to(torch.int32)
         for column in range(table.shape[1]):
-            torch.index_select(columns_t[column], 0, rows, out=out[number, column].view(-1))
-    return out
+            torch.index_select(columns[column], 0, rows, out=out[number, column].view(-1))
 
 
 @numba.njit(nogil=True, cache=True)

@@ -183,9 +183,12 @@ class Planner:
         target = self.rules.target
         matrix = grid_maps(maps, orientation, target.scale_nm, self._grid())
         middle = places.start + (box - 1) / 2
-        half = np.maximum((np.array(target.shape) - 1) / 2 - self._margin(), 0)
-        at = np.linalg.solve(matrix, (places.anchor - middle)[:, :, None])[:, :, 0]
-        moved: NDArray[np.float64] = middle + (matrix @ (at - np.clip(at, -half, half))[:, :, None])[:, :, 0]
+        last = np.array(target.shape) - 1
+        margin = np.minimum(self._margin(), last // 2)
+        at = np.linalg.solve(matrix, (places.anchor - middle)[:, :, None])[:, :, 0] + last / 2
+        # On a voxel of the patch, so that an object of a single voxel is not stepped over.
+        wanted = np.clip(np.rint(at), margin, last - margin)
+        moved: NDArray[np.float64] = middle + (matrix @ (at - wanted)[:, :, None])[:, :, 0]
         return moved
 
     def _is_inside(
@@ -204,7 +207,7 @@ class Planner:
         """Return how many voxels an anchor stays from the patch's edge, so that no displacement takes it out."""
         elastic = self.rules.spatial.elastic
         reach_nm = 3 * elastic[0] if elastic is not None else 0.0
-        return reach_nm / np.array(self.rules.target.scale_nm)
+        return np.ceil(reach_nm / np.array(self.rules.target.scale_nm))
 
 
 def _normal(target: ArrayInfo) -> int | None:

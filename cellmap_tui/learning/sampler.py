@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _PLACE = 1
 """Stream of random numbers; attempts at an empty place take the streams from `_ATTEMPT` on."""
 _ATTEMPT = 100
-_ATTEMPTS = 8
-"""Places that are looked at for one without any foreground before the last is taken as it is."""
+_ATTEMPTS = 16
+"""Places that are looked at for one without any target before the last is taken as it is."""
 
 
 class Draw(IntEnum):
@@ -39,7 +39,7 @@ class Draw(IntEnum):
     ANYWHERE = 1
     """Anywhere in a crop in which the class is annotated, whether it occurs or not."""
     EMPTY = 2
-    """Where no target occurs, if one of a few places is such."""
+    """Where no target occurs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class Places:
     """A `Draw`, ``[n]``."""
     start: NDArray[np.int64]
     """First voxel of the patch's box on the crop's grid, ``[n, 3]``; negative where it begins before the crop."""
-    anchor: NDArray[np.float64]
-    """A position of the crop that must stay in the patch, however it is turned, ``[n, 3]`` in voxels."""
+    anchor: NDArray[np.int64]
+    """A voxel of the crop that must stay in the patch, however it is turned, ``[n, 3]``."""
 
 
 class Sampler:
@@ -170,7 +170,7 @@ class Sampler:
         # Where the crop is the smaller one, the box may lie anywhere around it: the crop stays in it as a whole.
         centred = np.where(room < 0, anywhere, centred)
         start = np.where(is_foreground[:, None], centred, anywhere)
-        middle = (np.maximum(start, 0) + np.minimum(start + box, shape) - 1) / 2
+        middle = (np.maximum(start, 0) + np.minimum(start + box, shape) - 1) // 2
         return Places(crop, column, kind, start, np.where(is_foreground[:, None], seed, middle))
 
     def _seed_position(
@@ -193,6 +193,7 @@ class Sampler:
             )
             if not len(pending):
                 return
+        places.draw[pending] = Draw.ANYWHERE
 
     def _is_empty(self, places: Places, number: int, box: NDArray[np.int64]) -> bool:
         crop = places.crop[number]
