@@ -355,3 +355,37 @@ def test_the_published_crops_are_split_once_each_with_overlaps_together_and_clas
         apart = {frozenset({crop.ref, *crop.together}) for crop in showing}
         if len(apart) > 1 and not row.validate:
             assert any(row.name in words for words in plan.warnings)
+
+
+def _bucket(tmp_path: Path) -> dict[str, object]:
+    make_dataset(tmp_path / "s3" / "bucket", "own", SIX, missing=frozenset({(2, "er"), (3, "er"), (3, "mito")}))
+    make_dataset(tmp_path / "s3" / "bucket", "own", {9: {"mito": 0.0, "er": 0.5}}, em=False)
+    shutil.copytree(tmp_path / "s3" / "bucket" / ".cellmap-tui", tmp_path / ".cellmap-tui")
+    return {"use_s3": True, "endpoint_url": f"file://{tmp_path / 's3'}", "bucket": "bucket", "crops": "dataset:own"}
+
+
+def test_a_split_of_addresses_names_only_labels_that_the_bucket_has(tmp_path: Path) -> None:
+    options = _bucket(tmp_path)
+    result = make_datasplit(_request(tmp_path, **options), SilentReporter())
+    split = read_split(result.csv_paths[0])
+    rows = {row.ref: row for row in split.rows}
+    assert rows["own/crop1"].label_address == "s3://bucket/own/own.zarr/recon-1/labels/groundtruth/crop1"
+    assert rows["own/crop1"].em_address == "s3://bucket/own/own.zarr/recon-1/em/fibsem-uint8"
+    assert rows["own/crop2"].classes == ("mito",)
+    assert {crop.ref: crop.dropped for crop in result.plan.dropped} == {"own/crop3": "missing"}
+    states = {crop.ref: crop.targets[0].state for crop in result.plan.crops}
+    assert (states["own/crop1"], states["own/crop9"]) == ("annotated", "absent")
+    assert split.train
+    assert split.validate
+
+
+def test_foreground_in_a_bucket_leaves_out_what_is_known_to_be_empty_and_says_what_is_not_known(
+    tmp_path: Path,
+) -> None:
+    options = _bucket(tmp_path)
+    plan = plan_split(_request(tmp_path, **options, classes=("mito",), min_foreground=(("", 0.01),)))
+    assert _reasons(plan)["own/crop9"] == "empty"
+    assert any("was not looked at everywhere" in words for words in plan.warnings)
+    (tmp_path / "s3" / "none").mkdir()
+    with pytest.raises(MissingDataError, match="has labels of none"):
+        plan_split(_request(tmp_path, **{**options, "bucket": "none"}))

@@ -29,6 +29,8 @@ class Tab:
     """The digit that goes there."""
     title: str
     """Its name."""
+    short: str = ""
+    """Its name where the line is short of room; empty: the same."""
 
 
 TABS = (
@@ -39,7 +41,7 @@ TABS = (
     Tab("train", "4", "Train"),
     Tab("eval", "5", "Eval"),
     Tab("runs", "8", "Runs"),
-    Tab("settings", "9", "Settings"),
+    Tab("settings", "9", "Settings", "Set"),
 )
 """The screens of this version; the digits between are kept for later ones."""
 
@@ -96,11 +98,10 @@ class Header(Widget):
 
     def _compose_line(self) -> None:
         width = self.size.width
-        tabs = [
-            (tab, f"[{tab.key} {tab.title}]" if tab.mode == self.active else f" {tab.key} {tab.title} ")
-            for tab in (*TABS, *((EXTRA_TABS[self.active],) if self.active in EXTRA_TABS else ()))
-        ]
         short, long = self._status
+        tabs = self._labels(compact=False)
+        if sum(len(label) for _tab, label in tabs) + len(short) + 2 > width:
+            tabs = self._labels(compact=True)
         room = width - sum(len(label) for _tab, label in tabs)
         brand = f" {BRAND} " if room >= len(BRAND) + 2 + len(short) + 2 else ""
         room -= len(brand) + 2
@@ -116,6 +117,15 @@ class Header(Widget):
         if status and gap >= 1:
             parts += [(" " * gap, ""), (status, "$primary")]
         self.line = Content.assemble(*parts)
+
+    def _labels(self, *, compact: bool) -> list[tuple[Tab, str]]:
+        """Return the tabs with what stands for them; compact ones share the space between them."""
+        labels = []
+        for tab in (*TABS, *((EXTRA_TABS[self.active],) if self.active in EXTRA_TABS else ())):
+            name = f"{tab.key} {(tab.short or tab.title) if compact else tab.title}"
+            plain = f" {name}" if compact else f" {name} "
+            labels.append((tab, f"[{name}]" if tab.mode == self.active else plain))
+        return labels
 
 
 def status_words(live: Sequence[tuple[str, str]], host: str) -> tuple[str, str]:
