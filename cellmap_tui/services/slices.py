@@ -172,7 +172,7 @@ def find_predicted(
     if "error" in look.kinds and not wanted:
         wanted = [kind for kind in ("processed", "predictions") if named.get(kind)]
         wanted = wanted or [kind for kind in ("processed", "predictions") if has_predictions(places[kind], crop)]
-        wanted = wanted or ["predictions"]
+        wanted = wanted[:1] or ["predictions"]
     return {kind: open_predictions(places[kind], crop, data_root, classes=look.classes) for kind in wanted}
 
 

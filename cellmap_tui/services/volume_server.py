@@ -13,7 +13,7 @@ import secrets
 import stat
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote, unquote
 
 from cellmap_tui.errors import RequestError
@@ -102,6 +102,18 @@ def _is_plain(part: str) -> bool:
     return not part.startswith(".") or part in METADATA
 
 
+def _opened(file: str) -> BinaryIO | None:
+    """Open a regular file; None for a folder, a pipe, or what cannot be read."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET, HEAD and the questions that browsers ask before them."""
 
@@ -128,30 +140,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_content: bool) -> None:
         server = cast("VolumeServer", self.server)
         file = file_of(self.path, server.token, server.roots)
-        try:
-            descriptor = None if file is None else os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
-            descriptor = None
-        if descriptor is None:
+        stream = None if file is None else _opened(file)
+        if stream is None:
             self._head(HTTPStatus.NOT_FOUND, 0)
             return
-        with os.fdopen(descriptor, "rb") as stream:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                self._head(HTTPStatus.NOT_FOUND, 0)
-                return
-            start, stop = self._range(about.st_size)
+        with stream:
+            size_bytes = os.fstat(stream.fileno()).st_size
+            start, stop = self._range(size_bytes)
             if start is None:
-                self._head(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, 0, f"bytes */{about.st_size}")
+                self._head(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, 0, f"bytes */{size_bytes}")
                 return
-            is_part = (start, stop) != (0, about.st_size)
+            is_part = (start, stop) != (0, size_bytes)
             status = HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK
-            self._head(status, stop - start, f"bytes {start}-{stop - 1}/{about.st_size}" if is_part else None)
+            self._head(status, stop - start, f"bytes {start}-{stop - 1}/{size_bytes}" if is_part else None)
             if with_content:
                 stream.seek(start)
                 self._send(stream, stop - start)
 
-    def _send(self, stream: Any, left_bytes: int) -> None:
+    def _send(self, stream: BinaryIO, left_bytes: int) -> None:
         while left_bytes > 0:
             piece = stream.read(min(PIECE_BYTES, left_bytes))
             if not piece:
