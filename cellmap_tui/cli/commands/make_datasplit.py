@@ -229,7 +229,8 @@ def _show_dropped(plan: SplitPlan) -> None:
         return
     reasons: dict[str, list[str]] = {}
     for crop in plan.dropped:
-        reasons.setdefault(crop.reason, []).append(crop.ref)
+        # The command that helps names its crop; crops that it helps alike are told in one line.
+        reasons.setdefault(crop.reason.replace(crop.ref, "…"), []).append(crop.ref)
     output.write(f"\nleft out: {len(plan.dropped)}")
     for reason, refs in reasons.items():
         output.write(f"  {reason}: {_few(refs)}")
