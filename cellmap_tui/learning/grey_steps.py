@@ -82,12 +82,12 @@ def gaussian_blur(
 ) -> Tensor:
     """Blur by a Gaussian of `sigma` voxels along every axis that has more than one."""
     widths = chance.number(0, sigma).flatten().tolist()
-    reach = (kernel_size - 1) // 2 if kernel_size else max(1, math.ceil(3 * max(widths)))
+    reach = (kernel_size - 1) // 2 if kernel_size else max(1, math.ceil(3 * _span(sigma)[1]))
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=values.device)
     out = torch.empty_like(values)
     for row, width in enumerate(widths):
         kernel = torch.exp(-0.5 * (offsets / max(width, 1e-3)) ** 2)
-        out[row] = _convolved(values[row : row + 1], kernel / kernel.sum())[0]
+        out[row] = _convolved(values[row : row + 1], (kernel / kernel.sum()).tolist())[0]
     return out
 
 
@@ -191,17 +191,22 @@ def _span(span: Range) -> tuple[float, float]:
     return float(span[0]), float(span[1])
 
 
-def _convolved(values: Tensor, kernel: Tensor) -> Tensor:
-    """Return ``[1, 1, z, y, x]`` convolved along each axis, the edge voxels repeated beyond the edge."""
+def _convolved(values: Tensor, kernel: list[float]) -> Tensor:
+    """Return ``[1, 1, z, y, x]`` convolved along each axis, the edge voxels repeated beyond the edge.
+
+    Summed tap by tap: a convolution of the library adds in an order that depends on the number of threads.
+    """
     reach = len(kernel) // 2
-    for axis in range(3):
-        if values.shape[2 + axis] == 1:
+    for axis in range(2, 5):
+        count = values.shape[axis]
+        if count == 1:
             continue
         padding = [0] * 6
-        padding[2 * (2 - axis)] = padding[2 * (2 - axis) + 1] = reach
-        shape = [1, 1, 1, 1, 1]
-        shape[2 + axis] = len(kernel)
-        values = fn.conv3d(fn.pad(values, padding, mode="replicate"), kernel.view(shape))
+        padding[2 * (4 - axis)] = padding[2 * (4 - axis) + 1] = reach
+        wide = fn.pad(values, padding, mode="replicate")
+        values = wide.narrow(axis, 0, count) * kernel[0]
+        for tap, weight in enumerate(kernel[1:], 1):
+            values.add_(wide.narrow(axis, tap, count), alpha=weight)
     return values
 
 

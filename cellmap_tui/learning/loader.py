@@ -7,6 +7,7 @@ come, and in which order, depends on neither the number of workers nor the batch
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -120,7 +121,7 @@ class PatchLoader:
         with ThreadPoolExecutor(self.workers, thread_name_prefix="patches") as threads:
             try:
                 _spare_cores(threads, self.workers)
-                for batch, _ in zip(following, range(self.ahead), strict=False):
+                for batch in itertools.islice(following, self.ahead):
                     pending.append(threads.submit(self._read, epoch, batch))
                 while pending:
                     ready = pending.popleft().result()
