@@ -17,10 +17,11 @@ import numpy as np
 from cellmap_tui import text
 from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.errors import DataError, Stopped
-from cellmap_tui.learning.bank import Bank, BankCrop
-from cellmap_tui.learning.bank_cache import Entry, check_room, codes_entry, em_entry, mapped
-from cellmap_tui.learning.bank_codes import BOOK, CODES, COUNTS, SEEDS, split_seeds, write_codes
+from cellmap_tui.learning.bank import Bank
+from cellmap_tui.learning.bank_cache import Entry, check_room, codes_entry, em_entry
+from cellmap_tui.learning.bank_codes import write_codes
 from cellmap_tui.learning.bank_em import write_em
+from cellmap_tui.learning.bank_open import EM, VALID, banked, open_codes_entry, open_em_entry
 from cellmap_tui.learning.bank_sources import plan_crops
 from cellmap_tui.learning.bank_states import state_source
 from cellmap_tui.learning.codebook import CORE, column_names
@@ -32,11 +33,10 @@ if TYPE_CHECKING:
 
     from cellmap_tui.challenge.grid import Shape3
     from cellmap_tui.learning.bank import BankRequest, LeftOut
+    from cellmap_tui.learning.bank_open import OpenCodes, OpenEm
     from cellmap_tui.learning.bank_sources import CropPlan
     from cellmap_tui.learning.listener import Listener
 
-EM = "em.npy"
-VALID = "valid.npy"
 MAX_WORKERS = 8
 _LISTEN_S = 0.2
 
@@ -51,18 +51,48 @@ class _Task:
     """How much work it is."""
     run: Callable[[Path, Callable[[int], None]], dict[str, Any]]
     """Fills the folder, telling the voxels done."""
+    stale: int | None
+    """Identity of what is there and cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
+def _task(entry: Entry, grid: Grid, run: Callable[[Path, Callable[[int], None]], dict[str, Any]]) -> _Task:
+    return _Task(entry, grid.voxels, run, entry.identity())
+
+
 class _Crop:
-    """A crop and its two folders."""
+    """A crop, its two folders, and what is open of them."""
 
-    plan: CropPlan
-    """The crop."""
-    em: Entry
-    """Its EM."""
-    codes: Entry
-    """Its codes."""
+    def __init__(self, plan: CropPlan, request: BankRequest) -> None:
+        self.plan = plan
+        self.around = with_context(plan.grid, request.context_voxels)
+        self._request = request
+        self._columns = column_names(request.targets, cores=request.cores)
+        self._em_entry = em_entry(plan, request, self.around)
+        self._codes_entry = codes_entry(plan, request, state_source(plan, request).levels)
+        self.em: OpenEm | None = None
+        self.codes: OpenCodes | None = None
+
+    def look(self) -> list[_Task]:
+        """Open what is there; return the work that makes the rest."""
+        self.em = self.em or open_em_entry(self._em_entry, self.around)
+        self.codes = self.codes or open_codes_entry(self._codes_entry, self.plan.grid, self._columns)
+        missing = [] if self.em else [_Task(self._em_entry, self.around.voxels, self._make_em)]
+        return (
+            missing if self.codes else [*missing, _Task(self._codes_entry, self.plan.grid.voxels, self._make_codes)]
+        )
+
+    def _make_em(self, folder: Path, step: Callable[[int], None]) -> dict[str, Any]:
+        out = np.lib.format.open_memmap(folder / EM, mode="w+", dtype=np.uint8, shape=self.around.shape)
+        valid = write_em(self.plan.em, self.around, out, step)
+        out.flush()
+        if valid is not None:
+            np.save(folder / VALID, valid)
+        return {"all_valid": valid is None}
+
+    def _make_codes(self, folder: Path, step: Callable[[int], None]) -> dict[str, Any]:
+        # Read by readers of its own: those of every crop would keep their chunks until the end.
+        source = state_source(self.plan, self._request)
+        return write_codes(source, self.plan.source.ref, self._request.seeds, folder, step)
 
 
 def build_bank(request: BankRequest, report: Listener) -> Bank:
@@ -71,34 +101,17 @@ def build_bank(request: BankRequest, report: Listener) -> Bank:
     for out in left_out:
         report.warning(f"{out.ref} is left out: {out.reason}")
     crops = []
-    tasks = []
+    tasks: dict[Path, _Task] = {}
     for plan in plans:
         report.checkpoint()
-        crop, missing = _looked_up(plan, request)
-        crops.append(crop)
-        tasks += missing
+        crops.append(_Crop(plan, request))
+        tasks |= {task.entry.folder: task for task in crops[-1].look()}
     if tasks:
-        check_room((task.entry for task in tasks), request.cache_dir)
-        _run(tasks, request, report)
+        check_room((task.entry for task in tasks.values()), request.cache_dir)
+        _run(list(tasks.values()), request, report)
     bank = _opened(request, crops, left_out)
     _tell(bank, report)
     return bank
-
-
-def _looked_up(plan: CropPlan, request: BankRequest) -> tuple[_Crop, list[_Task]]:
-    """Return a crop's folders, and work for those that cannot be used."""
-    around = with_context(plan.grid, request.context_voxels)
-    crop = _Crop(
-        plan, em_entry(plan, request, around), codes_entry(plan, request, state_source(plan, request).levels)
-    )
-    tasks = []
-    if _em_of(crop, around) is None:
-        tasks.append(_Task(crop.em, around.voxels, lambda folder, step: _make_em(plan, around, folder, step)))
-    if _codes_of(crop) is None:
-        tasks.append(
-            _Task(crop.codes, plan.grid.voxels, lambda folder, step: _make_codes(plan, request, folder, step))
-        )
-    return crop, tasks
 
 
 def with_context(grid: Grid, context_voxels: Shape3) -> Grid:
@@ -106,19 +119,6 @@ def with_context(grid: Grid, context_voxels: Shape3) -> Grid:
     first = [t - c * s for t, c, s in zip(grid.translation_nm, context_voxels, grid.voxel_size_nm, strict=True)]
     z, y, x = (n + 2 * c for n, c in zip(grid.shape, context_voxels, strict=True))
     return Grid(grid.voxel_size_nm, (first[0], first[1], first[2]), (z, y, x))
-
-
-def _make_em(plan: CropPlan, grid: Grid, folder: Path, step: Callable[[int], None]) -> dict[str, Any]:
-    out = np.lib.format.open_memmap(folder / EM, mode="w+", dtype=np.uint8, shape=grid.shape)
-    valid = write_em(plan.em, grid, out, step)
-    out.flush()
-    if valid is not None:
-        np.save(folder / VALID, valid)
-    return {"all_valid": valid is None}
-
-
-def _make_codes(plan: CropPlan, request: BankRequest, folder: Path, step: Callable[[int], None]) -> dict[str, Any]:
-    return write_codes(state_source(plan, request), plan.source.ref, request.seeds, folder, step)
 
 
 def _run(tasks: Sequence[_Task], request: BankRequest, report: Listener) -> None:
@@ -157,7 +157,7 @@ class _Work:
 
     def do(self, task: _Task) -> None:
         """Build one folder."""
-        task.entry.build(lambda folder: task.run(folder, self.step))
+        task.entry.build(lambda folder: task.run(folder, self.step), task.stale)
 
     def step(self, voxels: int) -> None:
         """Count voxels; Stopped when the build is given up."""
@@ -168,68 +168,26 @@ class _Work:
 
 
 def _opened(request: BankRequest, crops: Sequence[_Crop], left_out: Sequence[LeftOut]) -> Bank:
+    found = []
     books = []
-    banked = []
-    contradictions = []
     first_code = 0
     for crop in crops:
-        found, book, bad_voxels = _open(crop, request, first_code)
-        banked.append(found)
-        books.append(book)
-        first_code += len(book)
-        if bad_voxels:
-            contradictions.append((crop.plan.source.ref, bad_voxels))
+        crop.look()
+        if crop.em is None or crop.codes is None:
+            raise DataError(f"the data of {crop.plan.source.ref} changed while its bank was made", "try again")
+        found.append(banked(crop.plan, crop.em, crop.codes, request.context_voxels, first_code))
+        books.append(crop.codes.book)
+        first_code += len(crop.codes.book)
+    wrong = ((crop.plan.source.ref, crop.codes.contradictions) for crop in crops if crop.codes is not None)
     return Bank(
-        crops=tuple(banked),
+        crops=tuple(found),
         columns=column_names(request.targets, cores=request.cores),
         book=np.concatenate(books),
         voxel_size_nm=request.voxel_size_nm,
         targets=request.targets,
         left_out=tuple(left_out),
-        contradictions=tuple(contradictions),
+        contradictions=tuple((ref, voxels) for ref, voxels in wrong if voxels),
     )
-
-
-def _open(crop: _Crop, request: BankRequest, first_code: int) -> tuple[BankCrop, Any, int]:
-    em = _em_of(crop, with_context(crop.plan.grid, request.context_voxels))
-    codes = _codes_of(crop)
-    meta = crop.codes.meta()
-    if em is None or codes is None or meta is None:
-        raise DataError(
-            f"the bank of {crop.plan.source.ref} changed while it was made: {crop.codes.folder}", "try again"
-        )
-    book, counts, seeds = (np.load(crop.codes.folder / name) for name in (BOOK, COUNTS, SEEDS))
-    banked = BankCrop(
-        ref=crop.plan.source.ref,
-        usage=crop.plan.source.usage,
-        grid=crop.plan.grid,
-        em=em[0],
-        codes=codes,
-        first_code=first_code,
-        context_voxels=request.context_voxels,
-        em_valid=em[1],
-        counts=counts,
-        seeds=split_seeds(seeds, book.shape[1]),
-    )
-    return banked, book, int(meta["contradictions"])
-
-
-def _em_of(crop: _Crop, grid: Grid) -> tuple[Any, Any] | None:
-    """Return EM and its valid voxels from the cache; None where they have to be made."""
-    meta = crop.em.meta()
-    em = mapped(crop.em.folder / EM, grid.shape, (np.uint8,)) if meta is not None else None
-    if meta is None or em is None:
-        return None
-    if meta.get("all_valid"):
-        return em, None
-    valid = mapped(crop.em.folder / VALID, grid.shape, (np.bool_,))
-    return (em, valid) if valid is not None else None
-
-
-def _codes_of(crop: _Crop) -> Any:
-    if crop.codes.meta() is None or not all((crop.codes.folder / name).is_file() for name in (BOOK, COUNTS, SEEDS)):
-        return None
-    return mapped(crop.codes.folder / CODES, crop.plan.grid.shape, (np.uint8, np.uint16))
 
 
 def _tell(bank: Bank, report: Listener) -> None:

@@ -15,8 +15,6 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cellmap_tui.challenge.targets import format_targets
 from cellmap_tui.errors import RefusedError
 from cellmap_tui.text import size
@@ -27,9 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from cellmap_tui.challenge.grid import Grid, Shape3
+    from cellmap_tui.challenge.grid import Grid
     from cellmap_tui.learning.bank import BankRequest
     from cellmap_tui.learning.bank_sources import CropPlan
     from cellmap_tui.volumes.ngff import Level
@@ -64,8 +60,18 @@ class Entry:
         is_same = isinstance(meta, dict) and all(meta.get(key) == value for key, value in expected.items())
         return meta if is_same else None
 
-    def build(self, fill: Callable[[Path], dict[str, Any]]) -> None:
+    def identity(self) -> int | None:
+        """Return a number that differs between one folder and what takes its place; None: no folder."""
+        try:
+            return self.folder.stat().st_ino
+        except OSError:
+            return None
+
+    def build(self, fill: Callable[[Path], dict[str, Any]], stale: int | None) -> None:
         """Make the folder: `fill` writes its files and returns what is to be noted.
+
+        Several processes may do so at once; what the first has made is kept. `stale` is the identity of the
+        folder that was found wanting.
 
         Raises
         ------
@@ -77,14 +83,20 @@ class Entry:
             noted = fill(temporary)
             noted |= {"format": FORMAT, "asked": self.asked, "signature": self.signature}
             (temporary / META).write_text(json.dumps(noted), encoding="utf-8")
-            publish(temporary, self.folder, overwrite=True)
+            if not self._is_made(stale):
+                publish(temporary, self.folder, overwrite=True)
         except OSError as error:
+            if self._is_made(stale):
+                return  # another process, or rank, was a moment faster
             raise RefusedError(
                 f"the bank in {self.folder.parent} cannot be written: {error.strerror or error}",
                 "make room, or name another cache folder",
             ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _is_made(self, stale: int | None) -> bool:
+        return self.identity() != stale and self.meta() is not None
 
 
 def em_entry(plan: CropPlan, request: BankRequest, grid: Grid) -> Entry:
@@ -125,21 +137,6 @@ def check_room(entries: Iterable[Entry], cache_dir: Path) -> None:
             f"the bank needs {size(needed)} in {cache_dir}, where {size(free)} are free",
             "name another cache folder, or take fewer crops, less context or a coarser voxel size",
         )
-
-
-def save(file: Path, array: NDArray[Any]) -> None:
-    """Write an array as ``.npy``."""
-    with file.open("wb") as stream:
-        np.save(stream, array)
-
-
-def mapped(file: Path, shape: Shape3, dtypes: tuple[type[np.generic], ...]) -> NDArray[Any] | None:
-    """Return a read-only memory map, None if the file is not what it should be."""
-    try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if array.shape == shape and array.dtype in dtypes else None
 
 
 def _entry(plan: CropPlan, request: BankRequest, kind: str, asked: list[Any], signature: str, room: int) -> Entry:

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_a_cache_of_another_version_is_built_anew(tmp_path, crops, monkeypatch):
     assert changed(before, after) == {"em", "codes"}
 
 
-@pytest.mark.parametrize("name", ["codes.npy", "em.npy", "book.npy", "meta.json"])
+@pytest.mark.parametrize("name", ["codes.npy", "em.npy", "book.npy", "seeds.npy", "meta.json"])
 def test_a_file_that_is_cut_off_or_gone_is_made_anew(tmp_path, crops, name):
     whole = open_bank(request(tmp_path, *crops))
     expected, grey = dense(whole), np.array(whole.crops[2].em)
@@ -136,6 +137,13 @@ def test_the_same_crop_for_training_and_validation_is_kept_once(tmp_path, crops)
     assert [crop.ref for crop in bank.of_usage("validate")] == ["set/crop0"]
 
 
+def test_several_may_build_the_same_bank_at_once(tmp_path, crops):
+    with ThreadPoolExecutor(4) as pool:
+        banks = list(pool.map(lambda _: open_bank(request(tmp_path, *crops)), range(4)))
+    assert all((dense(bank, 2) == dense(banks[0], 2)).all() for bank in banks)
+    assert not list((tmp_path / "bank").glob("*/.*.partial"))
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -147,14 +155,14 @@ root = Path(sys.argv[1])
 built = []
 build = cache.Entry.build
 
-def kill_in_the_fourth(self, fill):
+def kill_in_the_fourth(self, fill, stale):
     def dying(folder):
         noted = fill(folder)
         if len(built) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         built.append(folder)
         return noted
-    build(self, dying)
+    build(self, dying, stale)
 
 cache.Entry.build = kill_in_the_fourth
 store = root / "set" / "set.zarr" / "recon-1"
