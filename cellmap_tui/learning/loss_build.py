@@ -1,4 +1,4 @@
-"""From a configuration to its loss: the kind, its options, the weights of rare classes, or a criterion of one's own."""
+"""From a configuration to its loss: kind, options, weights of rare classes, or a criterion of one's own."""
 
 from __future__ import annotations
 
@@ -115,4 +115,5 @@ def loss_spec(kind: str, options: Mapping[str, Any]) -> LossSpec:
             raise RequestError(f"criterion_kwargs: {kind} has no option {name!r}", hint)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
             raise RequestError(f"criterion_kwargs: {name} is {value!r}", "give a number from 0 on")
-    return dataclasses.replace(LossSpec(kind), **{name: float(value) for name, value in read.items()})
+    changes: dict[str, Any] = {name: float(value) for name, value in read.items()}
+    return dataclasses.replace(LossSpec(kind), **changes)

@@ -7,6 +7,7 @@ a target of 0 and a logit that says 0, without a gradient.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -110,12 +111,13 @@ def made_criterion(given: Any, options: Mapping[str, Any], pos_weight: Tensor | 
     """
     kind = _named(given) if isinstance(given, str) else given
     if not isinstance(kind, type):
-        if isinstance(kind, nn.Module) and getattr(kind, "reduction", None) in ("mean", "sum"):
+        if _is_of_torch(type(kind)) and hasattr(kind, "reduction"):
+            kind = copy.copy(kind)
             kind.reduction = "none"
         return kind
     takes = inspect.signature(kind).parameters
     wanted = dict(options)
-    if "reduction" in takes:
+    if "reduction" in takes and _is_of_torch(kind):
         wanted["reduction"] = "none"
     if pos_weight is not None and "pos_weight" in takes:
         wanted.setdefault("pos_weight", pos_weight)
@@ -145,6 +147,10 @@ def _averaged(loss_sums: Tensor, counts: Tensor, reduce: Callable[[Tensor], Tens
     sums = sums if reduce is None else reduce(sums)
     loss, by_column = loss_of_sums(sums, LossSpec("bce"))
     return LossValue(loss.to(torch.float32), by_column.to(torch.float32), sums.detach())
+
+
+def _is_of_torch(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn.")
 
 
 def _named(name: str) -> Any:

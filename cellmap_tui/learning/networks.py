@@ -72,7 +72,7 @@ NETWORKS = (
     Network("2d_resnet", "the official toolbox's 2D residual network", 4, "", Cost(8_000_000, 5.0, 900), None),
     Network("3d_resnet", "the official toolbox's 3D residual network", 4, "", None, Cost(20_000_000, 8.0, 700)),
     Network(
-        "vitnet", "the official toolbox's transformer V-Net", 16, "", None, Cost(90_000_000, 5.0, 700), ("ViTVNet",)
+        "vitnet", "the official toolbox's transformer V-Net", 32, "", None, Cost(90_000_000, 5.0, 700), ("ViTVNet",)
     ),
     Network(
         "dynunet",
@@ -141,7 +141,7 @@ NETWORKS = (
         _MONAI,
         Cost(5_300_000, 1.8, 2629),
         Cost(6_600_000, 1.5, 1787),
-        ("MedNeXtS", "MedNeXtM", "MedNeXtL"),
+        ("MedNeXtS", "MedNeXtB", "MedNeXtM", "MedNeXtL"),
     ),
     Network("vnet", "V-Net", 16, _MONAI, Cost(9_400_000, 3.17, 554), Cost(45_800_000, 6.73, 377)),
     Network(
@@ -151,7 +151,7 @@ NETWORKS = (
         _NNUNET,
         Cost(34_600_000, 4.92, 936),
         Cost(102_400_000, 4.33, 522),
-        ("ResidualEncoderUNet", "resenc_m", "resenc_l", "resenc_xl"),
+        ("ResidualEncoderUNet", "resenc_s", "resenc_m", "resenc_l", "resenc_xl", "resenc_xxl"),
     ),
     Network(
         "plainconvunet", "nnU-Net's plain U-Net", 8, _NNUNET, Cost(10_700_000, 2.39, 615), Cost(31_200_000, 2.88, 427)
