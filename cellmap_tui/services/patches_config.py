@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import RequestError
 from cellmap_tui.learning.config_arrays import ValueTransform
 from cellmap_tui.services.patches_model import PatchesRequest
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.settings import Settings
 
 
-def request_of_config(path: Path, settings: Settings, **options: Any) -> PatchesRequest:
+def request_of_config(path: Path, settings: Settings, *, trust: bool = False, **options: Any) -> PatchesRequest:
     """Return the patches of a configuration.
 
     Parameters
@@ -24,6 +23,8 @@ def request_of_config(path: Path, settings: Settings, **options: Any) -> Patches
         A ``.toml`` or ``.py`` file, or the folder of a run.
     settings
         Places.
+    trust
+        Whether a Python file may run without asking.
     options
         Fields of `PatchesRequest` that override it.
 
@@ -31,15 +32,13 @@ def request_of_config(path: Path, settings: Settings, **options: Any) -> Patches
     ------
     RequestError
         If the configuration is wrong; names the key.
+    RefusedError
+        If it is a Python file that nobody allowed to run.
     """
     from cellmap_tui.services.config import ConfigSource, config_file, open_config
 
-    source = ConfigSource(config_file(path), state_dir=settings.state_dir, data_root=settings.data_root)
-    resolved = open_config(source)
-    if resolved.config is None:
-        problem = resolved.problems[0]
-        raise RequestError(f"{problem.place or path}: {problem.key} is {problem.message}", problem.remedy)
-    fields = fields_of(resolved.config) | {"state_dir": settings.state_dir}
+    source = ConfigSource(config_file(path), state_dir=settings.state_dir, data_root=settings.data_root, trust=trust)
+    fields = fields_of(open_config(source).checked()) | {"state_dir": settings.state_dir}
     if options.keys() & {"shape", "voxel_size_nm"}:
         del fields["inputs"]
     if "classes" in options:

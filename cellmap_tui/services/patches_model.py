@@ -104,6 +104,12 @@ class PatchesRequest:
             raise RequestError(f"voxel size {self.voxel_size_nm} nm", "0.1 to 10,000 nm along each axis")
         if min(self.batch_size, self.batches, self.count) < 1 or self.count > MAX_COUNT:
             raise RequestError("a number of patches below 1 or beyond a million", "choose one between")
+        shares = (self.foreground_share, self.empty_share)
+        if not (min(shares) >= 0 and sum(shares) <= 1):
+            raise RequestError(
+                f"shares {self.foreground_share} of foreground and {self.empty_share} of empty patches",
+                "two numbers from 0 to 1 that add up to 1 at most",
+            )
         if min(self.show, self.epoch, self.workers or 0) < 0:
             raise RequestError("a negative number", "0 or more")
 

@@ -58,7 +58,7 @@ def draw_patches(batch: PatchBatch, targets: Targets) -> RGB:
         names = [f"{note.crop} {note.draw}", *batch.columns]
         rows.append(_row(panels, names))
     width = max(row.shape[1] for row in rows)
-    return np.concatenate([_padded(row, width) for row in rows])
+    return np.concatenate([_padded(row, row.shape[0], width) for row in rows])
 
 
 def _plane(states: NDArray[Any], column: int) -> int:
@@ -100,7 +100,9 @@ def _colour(column: str, targets: Targets) -> tuple[int, int, int]:
 def _row(panels: list[RGB], names: list[str]) -> RGB:
     import numpy as np
 
-    return np.concatenate([_headed(panel, name) for panel, name in zip(panels, names, strict=True)], axis=1)
+    headed = [_headed(panel, name) for panel, name in zip(panels, names, strict=True)]
+    height = max(panel.shape[0] for panel in headed)
+    return np.concatenate([_padded(panel, height, panel.shape[1]) for panel in headed], axis=1)
 
 
 def _headed(panel: RGB, name: str) -> RGB:
@@ -119,7 +121,8 @@ def _cut(name: str, letters: int) -> str:
     return name.encode("ascii", "replace").decode() if len(name) <= letters else f"{name[: letters - 2]}.."
 
 
-def _padded(row: RGB, width: int) -> RGB:
+def _padded(picture: RGB, height: int, width: int) -> RGB:
     import numpy as np
 
-    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=_GROUND)
+    missing = ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0))
+    return np.pad(picture, missing, constant_values=_GROUND)

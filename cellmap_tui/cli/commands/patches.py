@@ -104,7 +104,7 @@ def _request(args: argparse.Namespace, context: Context) -> PatchesRequest:
 
     options = _options(args)
     if args.source.suffix in (".toml", ".py") or args.source.is_dir():
-        return request_of_config(args.source, context.settings, **options)
+        return request_of_config(args.source, context.settings, trust=context.trust_config, **options)
     split = args.source.expanduser().absolute()
     return PatchesRequest(split=split, state_dir=context.settings.state_dir, **options)
 
