@@ -76,10 +76,12 @@ class _Crop:
         """Open what is there; return the work that makes the rest."""
         self.em = self.em or open_em_entry(self._em_entry, self.around)
         self.codes = self.codes or open_codes_entry(self._codes_entry, self.plan.grid, self._columns)
-        missing = [] if self.em else [_Task(self._em_entry, self.around.voxels, self._make_em)]
-        return (
-            missing if self.codes else [*missing, _Task(self._codes_entry, self.plan.grid.voxels, self._make_codes)]
-        )
+        missing = []
+        if self.em is None:
+            missing.append(_task(self._em_entry, self.around, self._make_em))
+        if self.codes is None:
+            missing.append(_task(self._codes_entry, self.plan.grid, self._make_codes))
+        return missing
 
     def _make_em(self, folder: Path, step: Callable[[int], None]) -> dict[str, Any]:
         out = np.lib.format.open_memmap(folder / EM, mode="w+", dtype=np.uint8, shape=self.around.shape)
