@@ -97,9 +97,10 @@ def pack_results(request: PackRequest, report: Reporter) -> PackResult:
         if failures and request.fill_missing == "zeros":
             prepared = _fill(prepared, packed, failures, parts, report)
         zipped = _written(request, prepared, packed, parts, report)
+        result = _result(prepared, packed, failures, zipped, started, notes)
+        result = replace(result, log_id=log_packed(request, prepared, packed, result, report))
         parts.remove()
-    result = _result(prepared, packed, failures, zipped, started, notes)
-    return replace(result, log_id=log_packed(request, prepared, packed, result, report))
+    return result
 
 
 def _fill(
@@ -138,6 +139,7 @@ def _written(
             size_bytes = building.stat().st_size
         _check(request, building, jobs, parts, report)
         with as_refused(prepared.output):
+            parts.mark_finished(digest)
             building.replace(prepared.output)
     finally:
         with contextlib.suppress(OSError):

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Changes whenever the same prediction would give other bytes."""
 
+FINISHED = "finished"
+"""File in the folder of parts with the hash of the zip that was put in place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -82,6 +85,10 @@ class Parts:
     def discard(self, job: VolumeJob) -> None:
         """Forget a part."""
         self._path(job).with_suffix(".json").unlink(missing_ok=True)
+
+    def mark_finished(self, sha256: str) -> None:
+        """Note the hash of the zip that is about to be put in place, should the end not be reached."""
+        (self.folder / FINISHED).write_text(sha256, encoding="ascii")
 
     def remove(self) -> None:
         """Remove the folder: the zip is in place."""
@@ -224,6 +231,17 @@ class DiskFullError(RefusedError):
 def folder_of(output: Path) -> Path:
     """Return the folder of the parts of a zip."""
     return output.with_name(f".{output.name}.parts")
+
+
+def is_unfinished(output: Path) -> bool:
+    """Return whether a zip was put in place by a packing that was killed before it had tidied up."""
+    from cellmap_tui.services.pack_provenance import file_hash
+
+    try:
+        expected = (folder_of(output) / FINISHED).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return False
+    return file_hash(output) == expected
 
 
 def part_key(job: VolumeJob) -> str:

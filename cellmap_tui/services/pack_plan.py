@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.errors import MissingDataError, RefusedError, RequestError
 from cellmap_tui.services.pack_coverage import coverage_of, expected_words
 from cellmap_tui.services.pack_model import Coverage, PackPlan, PackRequest
-from cellmap_tui.services.pack_parts import Part, Parts, part_key
+from cellmap_tui.services.pack_parts import Part, Parts, is_unfinished, part_key
 from cellmap_tui.services.pack_sources import find_places, required_volumes
 from cellmap_tui.services.pack_volume import VolumeJob
 from cellmap_tui.services.report import SilentReporter
@@ -181,7 +181,7 @@ def check_output(output: Path, *, overwrite: bool) -> None:
     """
     if output.is_dir():
         raise RefusedError(f"{output} is a folder", "name a zip with --output-path")
-    if output.exists() and not overwrite:
+    if output.exists() and not overwrite and not is_unfinished(output):
         raise RefusedError(f"{output} exists already", "replace it with --overwrite, or write elsewhere")
     folder = _existing(output.parent)
     if not folder.is_dir():

@@ -44,6 +44,10 @@ def plan_lines(command: str, request: object) -> list[str]:
         from cellmap_tui.services.export_words import export_lines
 
         return export_lines(request)  # type: ignore[arg-type]
+    if command == "pack-results":
+        from cellmap_tui.services.pack_words import pack_lines
+
+        return pack_lines(request)  # type: ignore[arg-type]
     if command == "make-datasplit":
         return _split_lines(request)  # type: ignore[arg-type]
     if command == "plan":

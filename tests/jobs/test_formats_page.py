@@ -41,8 +41,11 @@ from cellmap_tui.services.fetch_model import (
     LevelPlan,
 )
 from cellmap_tui.services.import_model import ImportedArray, ImportResult
+from cellmap_tui.services.journey_model import JourneyResult, StepResult
 from cellmap_tui.services.map_labels_model import MapLabelsPlan, MapLabelsResult, MappedVolume, UnmappedId
 from cellmap_tui.services.models import from_json
+from cellmap_tui.services.pack_model import Cell, Fix, PackedVolume, PackPlan, PackResult
+from cellmap_tui.services.pack_model import Coverage as PackCoverage
 from cellmap_tui.services.propose_model import (
     GroupProposal,
     LeftOutTarget,
@@ -52,6 +55,7 @@ from cellmap_tui.services.propose_model import (
 )
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.split_model import FoldCounts, SplitCrop, SplitPlan, SplitResult, TargetCounts, TargetStand
+from cellmap_tui.services.submission_log_model import ScoreNote, Submission, SubmissionDiff, Upload, VolumeChange
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
 from cellmap_tui.services.verify_model import CropCheck, PartCheck, Problem, VerifyResult
 from tests.jobs.helpers import HERE
@@ -79,7 +83,10 @@ def section(title):
         ("evaluate", [EvaluateResult, ClassResult, PairResult, EvaluatePlan, PairPlan, Explanation, ObjectRow]),
         ("batch-eval", [BatchEvalResult, BatchRow]),
         ("validate-submission", [ValidateResult, Coverage, Finding]),
+        ("pack-results", [PackResult, PackedVolume, PackPlan, PackCoverage, Cell, Fix]),
+        ("submissions", [Submission, Upload, ScoreNote, SubmissionDiff, VolumeChange]),
         ("map-labels", [MapLabelsResult, MappedVolume, UnmappedId, MapLabelsPlan]),
+        ("run", [JourneyResult, StepResult]),
         ("runs compare", [CompareResult, ScoreRow]),
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
         ("plan", [ProposeResult, GroupProposal, TargetProposal, SizeShare, LeftOutTarget]),

@@ -246,8 +246,16 @@ def test_a_killed_packing_goes_on_and_ends_with_the_same_bytes(tmp_path):
             process.stdout.readline()
             process.send_signal(signal.SIGKILL)
         assert not (tmp_path / "out.zip").exists() or p.digest(tmp_path / "out.zip") == expected
-        (tmp_path / "out.zip").unlink(missing_ok=True)
     assert p.pack(tmp_path).sha256 == p.digest(tmp_path / "out.zip") == expected
+
+
+def test_a_packing_killed_after_its_zip_was_in_place_is_no_existing_zip(tmp_path, monkeypatch):
+    monkeypatch.setattr(Parts, "remove", lambda _: None)
+    first = p.pack(p.predictions(tmp_path))
+    monkeypatch.undo()
+    assert p.pack(tmp_path).sha256 == first.sha256
+    with pytest.raises(RefusedError, match="--overwrite"):
+        p.pack(tmp_path)
 
 
 def test_a_stopped_packing_keeps_what_is_done(tmp_path):
