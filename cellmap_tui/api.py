@@ -93,15 +93,35 @@ def resolve(name_or_id: str | int, **source: Any) -> Resolution:
     return resolve_in(open_catalog(_source(source)), name_or_id)
 
 
-def draw_slice(crop: str | int, *, data_root: str | Path | None = None, **look: Any) -> SliceImage:
-    """Draw a slice of a local crop as an RGB picture; `look` has the fields of `SliceLook`, such as ``axis="y"``."""
+def draw_slice(
+    crop: str | int,
+    *,
+    data_root: str | Path | None = None,
+    predictions: str | Path | None = None,
+    processed: str | Path | None = None,
+    **look: Any,
+) -> SliceImage:
+    """Draw a slice of a local crop as an RGB picture.
+
+    Parameters
+    ----------
+    crop
+        The crop, such as ``234`` or ``"mine/1"``.
+    data_root
+        Folder of the data; None: the settings'.
+    predictions, processed
+        Where predictions lie, for ``kinds`` that need them; None: in the usual folders below the data root.
+    **look
+        Fields of `SliceLook`, such as ``axis="y"`` or ``kinds=("gt", "predictions")``.
+    """
     from pathlib import Path
 
     from cellmap_tui.services.slices import SliceLook, SliceRequest
     from cellmap_tui.services.slices import draw_slice as draw
 
     root = Path(data_root) if data_root is not None else _settings().data_root
-    return draw(SliceRequest(root, str(crop), _request(SliceLook, None, look, "draw_slice")))
+    places = [None if place is None else str(place) for place in (predictions, processed)]
+    return draw(SliceRequest(root, str(crop), _request(SliceLook, None, look, "draw_slice"), *places))
 
 
 def catalog_refresh(
