@@ -38,6 +38,7 @@ FIELDS = (
     Field("crops", "crops", "Crops that the predictions belong to: 234,236 or 200-210 or a filter.", "which?"),
     Field("submission", "submission", "In place of predictions: a submission, zip or folder."),
     Field("truth", "truth", "Ground truth of the submission: a zarr store of crop<N>/<class> arrays.", "which?"),
+    Field("test_manifest", "test manifest", "Test volumes: a CSV or its address.", "the published one"),
     Field("profile", "profile", "Rules: 2026-06 as published, 2026-07 provisional, panoptic quality.", kind="choice"),
     Field("classes", "classes", "These classes alone, such as: mito nuc", "all"),
     Field("voxel_size_nm", "voxel size", "Of stacks, z y x in nm, such as: 8 8 8", "as the files say"),
@@ -71,6 +72,8 @@ class EvalForm:
     """Of stacks."""
     labels: dict[str, int] = field(default_factory=dict)
     """Of stacks."""
+    test_manifest: str = ""
+    """Test volumes in place of the published ones."""
 
     def request(self, settings: Settings) -> EvaluateRequest:
         """Return what the service is asked.
@@ -97,6 +100,7 @@ class EvalForm:
             classes=self.classes,
             voxel_size_nm=self.voxel_size_nm,
             labels=self.labels,
+            test_manifest=self.test_manifest or None,
             data_root=settings.data_root.absolute() if self.predictions else None,
             state_dir=settings.state_dir.absolute(),
         )

@@ -132,6 +132,13 @@ PANES = (
     Key("targets.kind", "i", "kind", "Tell the target's objects apart, or no longer."),
     Key("targets.core", "c", "cores", "Learn the cores of touching objects too, or no longer."),
     Key("targets.load", "f", "open file", "Read targets from a file."),
+    Key("submit.options", "i", "options", "Choose predictions, zip, test manifest, and what becomes of gaps."),
+    Key("submit.validate", "V", "validate", "Check the zip as the challenge will see it, as a job."),
+    Key("submit.score", "c", "score", "Score the zip against a truth, as a job."),
+    Key("submit.turn", "t", "log", "Change between the volumes and the log of submissions."),
+    Key("submit.upload", "m", "uploaded", "Note that the submission was handed in."),
+    Key("submit.returned", "i", "returned score", "Note the score that came back, a number or a result file."),
+    Key("submit.diff", "c", "changes", "Show what changed since the last one handed in."),
     Key("classes.heat", "m", "heat map", "Show crops per class and dataset."),
 )
 """Letters of single panes."""
@@ -139,7 +146,7 @@ PANES = (
 KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
 """Every key by its id."""
 
-LATER_MODES = frozenset({"go.predict", "go.submit"})
+LATER_MODES = frozenset({"go.predict"})
 """Keys kept for screens that this version does not have."""
 
 UNUSABLE = {

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 LATER = {
     "predict": "predicts",
-    "submit": "packs submissions",
 }
 """Screens whose keys are kept for them, and what each will do."""
 
@@ -52,6 +51,12 @@ def _eval() -> Screen[None]:
     return EvalScreen()
 
 
+def _submit() -> Screen[None]:
+    from cellmap_tui.app.screens.submit import SubmitScreen
+
+    return SubmitScreen()
+
+
 def _runs() -> Screen[None]:
     from cellmap_tui.app.screens.runs import RunsScreen
 
@@ -77,6 +82,7 @@ SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "fetch": _fetch,
     "train": _train,
     "eval": _eval,
+    "submit": _submit,
     "runs": _runs,
     "settings": _settings,
     "doctor": _doctor,

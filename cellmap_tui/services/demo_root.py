@@ -260,3 +260,14 @@ def _is_data_root(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def demo_of(data_root: Path) -> DemoRoot | None:
+    """Return the demo that a data root belongs to; None where it is nobody's demo."""
+    paths = DemoRoot(data_root.absolute().parent)
+    if paths.data_root != data_root.absolute():
+        return None
+    try:
+        return paths if read_marker(paths.marker) is not None else None
+    except DataError:
+        return None

@@ -55,6 +55,8 @@ class NewEvaluation(BaseModal[EvaluateRequest]):
     ----------
     settings
         Where the data lie.
+    form
+        What is filled in already.
     """
 
     AUTO_FOCUS = "FieldTable"
@@ -66,9 +68,9 @@ class NewEvaluation(BaseModal[EvaluateRequest]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [bind("do.new", "plan", "plan it")]
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, form: EvalForm | None = None) -> None:
         super().__init__()
-        self.form = EvalForm()
+        self.form = form or EvalForm()
         self._settings = settings
 
     def compose(self) -> ComposeResult:

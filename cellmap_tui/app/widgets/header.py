@@ -31,6 +31,8 @@ class Tab:
     """Its name."""
     short: str = ""
     """Its name where the line is short of room; empty: the same."""
+    is_wide: bool = False
+    """Whether only wide terminals name it while it is not shown."""
 
 
 TABS = (
@@ -40,6 +42,7 @@ TABS = (
     Tab("fetch", "3", "Fetch"),
     Tab("train", "4", "Train"),
     Tab("eval", "5", "Eval"),
+    Tab("submit", "7", "Submit", is_wide=True),
     Tab("runs", "8", "Runs"),
     Tab("settings", "9", "Settings", "Set"),
 )
@@ -51,6 +54,8 @@ EXTRA_TABS = {"doctor": Tab("doctor", "D", "Doctor")}
 BRAND = "cellmap-tui"
 LONG_WIDTH = 100
 """Columns from which the long form of the status is shown."""
+ALL_WIDTH = 120
+"""Columns from which every screen is named."""
 
 
 class Header(Widget):
@@ -121,7 +126,9 @@ class Header(Widget):
     def _labels(self, *, compact: bool) -> list[tuple[Tab, str]]:
         """Return the tabs with what stands for them; compact ones share the space between them."""
         labels = []
-        for tab in (*TABS, *((EXTRA_TABS[self.active],) if self.active in EXTRA_TABS else ())):
+        is_wide = self.size.width >= ALL_WIDTH
+        shown = [tab for tab in TABS if is_wide or not tab.is_wide or tab.mode == self.active]
+        for tab in (*shown, *((EXTRA_TABS[self.active],) if self.active in EXTRA_TABS else ())):
             name = f"{tab.key} {(tab.short or tab.title) if compact else tab.title}"
             plain = f" {name}" if compact else f" {name} "
             labels.append((tab, f"[{name}]" if tab.mode == self.active else plain))

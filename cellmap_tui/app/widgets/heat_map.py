@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from cellmap_tui.services.class_facts import ClassCounts
 
 SHADES = 9
-_CELL = 5
-_LABEL = 12
 
 
 def shade(value: int, most: int) -> int:
@@ -77,6 +75,9 @@ class HeatMap(Widget, can_focus=True):
             "}",
         ]
     )
+
+    LABEL: ClassVar[int] = 12
+    """Cells a row's name takes."""
 
     row: reactive[int] = reactive(0, repaint=False)
     """Class under the cursor."""
@@ -182,9 +183,9 @@ class HeatMap(Widget, can_focus=True):
         assert self._counts is not None
         plain = self.get_component_rich_style("heat-map--heading")
         here = self.get_component_rich_style("heat-map--here")
-        segments = [Segment(" " * _LABEL, plain)]
+        segments = [Segment(" " * self.LABEL, plain)]
         for column in shown:
-            text = fitted(short_name(self._counts.datasets[column]), _CELL - 1, "right")
+            text = fitted(self.column_name(column), self.cell_width - 1, "right")
             segments += [Segment(" ", plain), Segment(text, here if column == self.column else plain)]
         return segments
 
@@ -193,21 +194,36 @@ class HeatMap(Widget, can_focus=True):
         is_here = row == self.row
         name = f"{'>' if is_here else ' '} {self._counts.classes[row]}"
         style = self.get_component_rich_style("heat-map--heading") if is_here else self.rich_style
-        segments = [Segment(fitted(name, _LABEL), style)]
+        segments = [Segment(fitted(name, self.LABEL), style)]
         for column in shown:
             value = self._counts.counts[row][column]
-            text = f"{value:>{_CELL - 1}} " if value else f"{'·':>{_CELL - 1}} "
-            segments.append(Segment(text, self._cell_style(row, column, value)))
+            text = f"{self.cell_text(value):>{self.cell_width - 1}} "
+            segments.append(Segment(text, self.cell_style(row, column, value)))
         return segments
 
-    def _cell_style(self, row: int, column: int, value: int) -> Style:
+    @property
+    def cell_width(self) -> int:
+        """Cells that a column takes."""
+        return 5
+
+    def column_name(self, column: int) -> str:
+        """Return the heading of a column."""
+        assert self._counts is not None
+        return short_name(self._counts.datasets[column])
+
+    def cell_text(self, value: int) -> str:
+        """Return what a cell prints."""
+        return str(value) if value else "·"
+
+    def cell_style(self, row: int, column: int, value: int) -> Style:
+        """Return how a cell looks."""
         if (row, column) == (self.row, self.column):
             return self.get_component_rich_style("heat-map--here")
         return self.get_component_rich_style(f"heat-map--{shade(value, self._most)}")
 
     @property
     def _columns_that_fit(self) -> int:
-        return max(1, (self.content_size.width - _LABEL) // _CELL)
+        return max(1, (self.content_size.width - self.LABEL) // self.cell_width)
 
     def _moved(self, old: int, new: int) -> None:
         if self._follow():
