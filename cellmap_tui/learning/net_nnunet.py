@@ -5,7 +5,6 @@ Levels follow from the patch (`net_levels`); depth and width are nnU-Net's, the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -14,7 +13,7 @@ from cellmap_tui.errors import RequestError
 from cellmap_tui.learning.net_levels import plan_levels
 from cellmap_tui.learning.net_monai import at_least, checked_levels
 from cellmap_tui.learning.net_options import checked_options, made
-from cellmap_tui.text import nearest
+from cellmap_tui.learning.net_sizes import DEFAULT_SIZE, ResencSize, resenc_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,36 +22,13 @@ if TYPE_CHECKING:
     from cellmap_tui.learning.net_levels import Levels
 
 
-@dataclass(frozen=True, slots=True)
-class ResencSize:
-    """A size of the residual-encoder U-Net."""
-
-    features: int
-    """Channels at full resolution; each level doubles them."""
-    most: int
-    """No level has more channels than this in 3D; in 2D it is 1.6 times as many."""
-    blocks: tuple[int, ...]
-    """Residual blocks of each level; the last number holds for all that follow."""
-    memory_gb: int
-    """GPU memory that a training step of two patches of 128³ (512² in 2D: 24) fits into, with bf16."""
-
-
-SIZES = {
-    "s": ResencSize(16, 160, (1, 2, 2, 2, 2, 2), 6),
-    "m": ResencSize(32, 320, (1, 3, 4, 6, 6, 6), 10),
-    "l": ResencSize(64, 512, (1, 3, 4, 6, 6, 6), 24),
-    "xl": ResencSize(96, 768, (1, 3, 4, 6, 6, 6), 40),
-    "xxl": ResencSize(128, 1024, (2, 4, 6, 8, 8, 8), 80),
-}
-"""Sizes by name; m is nnU-Net's own."""
-DEFAULT_SIZE = "m"
 _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _SHARED = ("features", "levels", "size", "deep_supervision")
 
 
 def resenc(card: ModelCard, options: Mapping[str, Any]) -> nn.Module:
-    """Return the U-Net with a residual encoder; ``size`` is one of `SIZES`, `resenc_m` by default.
+    """Return the U-Net with a residual encoder; ``size`` is one of `net_sizes`, m by default.
 
     Raises
     ------
@@ -62,7 +38,7 @@ def resenc(card: ModelCard, options: Mapping[str, Any]) -> nn.Module:
     from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 
     chosen = dict(options)
-    size = _size(chosen.pop("size", DEFAULT_SIZE))
+    size = resenc_size(chosen.pop("size", DEFAULT_SIZE))
     levels = _levels(card, chosen)
     settled = {
         **_stages(card, levels, chosen, size),
@@ -84,7 +60,7 @@ def plain(card: ModelCard, options: Mapping[str, Any]) -> nn.Module:
 
     chosen = dict(options)
     levels = _levels(card, chosen)
-    stages = _stages(card, levels, chosen, SIZES[DEFAULT_SIZE])
+    stages = _stages(card, levels, chosen, resenc_size(DEFAULT_SIZE))
     settled = {**stages, "n_conv_per_stage": 2, "n_conv_per_stage_decoder": 2}
     return _built(PlainConvUNet, card, {**settled, **chosen}, "plainconvunet")
 
@@ -118,12 +94,3 @@ def _stages(card: ModelCard, levels: Levels, chosen: dict[str, Any], size: Resen
 
 def _levels(card: ModelCard, chosen: dict[str, Any]) -> Levels:
     return at_least(plan_levels(card.patch, card.spacing_nm, checked_levels(chosen.pop("levels", 6))), 2)
-
-
-def _size(name: object) -> ResencSize:
-    size = SIZES.get(str(name).lower())
-    if size is None:
-        near = nearest(str(name), SIZES)
-        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(SIZES)}"
-        raise RequestError(f"model_kwargs: the network has no size {name!r}", hint)
-    return size

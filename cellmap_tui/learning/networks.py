@@ -67,12 +67,12 @@ class Network:
 _MONAI = "monai"
 _NNUNET = "dynamic_network_architectures"
 NETWORKS = (
-    Network("2d_unet", "the official toolbox's 2D U-Net", 16, "", Cost(31_000_000, 5.5, 1100), None, ("UNet_2D",)),
-    Network("3d_unet", "the official toolbox's 3D U-Net", 16, "", None, Cost(90_000_000, 11.4, 850), ("UNet_3D",)),
-    Network("2d_resnet", "the official toolbox's 2D residual network", 4, "", Cost(8_000_000, 5.0, 900), None),
-    Network("3d_resnet", "the official toolbox's 3D residual network", 4, "", None, Cost(20_000_000, 8.0, 700)),
+    Network("2d_unet", "the official toolbox's 2D U-Net", 16, "", Cost(31_000_000, 9.27, 1367), None, ("UNet_2D",)),
+    Network("3d_unet", "the official toolbox's 3D U-Net", 16, "", None, Cost(90_300_000, 11.4, 905), ("UNet_3D",)),
+    Network("2d_resnet", "the official toolbox's 2D residual network", 4, "", Cost(8_000_000, 8.41, 1065), None),
+    Network("3d_resnet", "the official toolbox's 3D residual network", 4, "", None, Cost(24_500_000, 18.7, 556)),
     Network(
-        "vitnet", "the official toolbox's transformer V-Net", 32, "", None, Cost(90_000_000, 5.0, 700), ("ViTVNet",)
+        "vitnet", "the official toolbox's transformer V-Net", 32, "", None, Cost(31_500_000, 0.95, 200), ("ViTVNet",)
     ),
     Network(
         "dynunet",
@@ -107,16 +107,16 @@ NETWORKS = (
         "residual encoder-decoder with deep supervision",
         16,
         _MONAI,
-        Cost(6_600_000, 3.15, 725),
-        Cost(19_900_000, 3.64, 470),
+        Cost(29_100_000, 4.45, 779),
+        Cost(87_200_000, 3.92, 474),
     ),
     Network(
         "attentionunet",
         "U-Net with attention gates",
         16,
         _MONAI,
-        Cost(5_600_000, 1.93, 759),
-        Cost(16_700_000, 2.34, 535),
+        Cost(7_900_000, 2.05, 762),
+        Cost(23_600_000, 2.36, 535),
     ),
     Network(
         "swinunetr",
@@ -139,8 +139,8 @@ NETWORKS = (
         "ConvNeXt U-Net",
         16,
         _MONAI,
-        Cost(5_300_000, 1.8, 2629),
-        Cost(6_600_000, 1.5, 1787),
+        Cost(5_500_000, 2.61, 2635),
+        Cost(5_600_000, 1.79, 1803),
         ("MedNeXtS", "MedNeXtB", "MedNeXtM", "MedNeXtL"),
     ),
     Network("vnet", "V-Net", 16, _MONAI, Cost(9_400_000, 3.17, 554), Cost(45_800_000, 6.73, 377)),
@@ -149,18 +149,18 @@ NETWORKS = (
         "U-Net with a residual encoder and deep supervision",
         8,
         _NNUNET,
-        Cost(34_600_000, 4.92, 936),
+        Cost(71_900_000, 6.1, 962),
         Cost(102_400_000, 4.33, 522),
         ("ResidualEncoderUNet", "resenc_s", "resenc_m", "resenc_l", "resenc_xl", "resenc_xxl"),
     ),
     Network(
-        "plainconvunet", "nnU-Net's plain U-Net", 8, _NNUNET, Cost(10_700_000, 2.39, 615), Cost(31_200_000, 2.88, 427)
+        "plainconvunet", "nnU-Net's plain U-Net", 8, _NNUNET, Cost(20_700_000, 2.77, 623), Cost(31_200_000, 2.88, 427)
     ),
 )
 """Every network by name.
 
-Costs were counted on the CPU, by the arithmetic of torch's operators and the tensors that autograd keeps; those of
-the official toolbox's networks but `3d_unet` are guesses from their channels.
+Costs were counted by `net_cost` on patches of 128³ and 512²: the arithmetic of torch's operators, the tensors that
+autograd keeps.
 """
 
 TOOLBOX_CLASSES = {"UNet_2D": "2d_unet", "UNet_3D": "3d_unet", "ViTVNet": "vitnet"}

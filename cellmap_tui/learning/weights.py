@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from cellmap_tui.errors import DataError, MissingDataError
+from cellmap_tui.learning.model_card import OWN
+from cellmap_tui.learning.net_cost import without_values
 from cellmap_tui.text import count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -89,6 +91,7 @@ def init_from(
     *,
     columns: Sequence[str] = (),
     from_columns: Sequence[str] = (),
+    heads: Collection[str] | None = None,
     use_ema: bool = True,
 ) -> WeightsReport:
     """Lay the weights of a file into a network; what does not fit stays as it is.
@@ -102,6 +105,8 @@ def init_from(
     columns, from_columns
         Output channels of the network and of the one that was saved. Where both are known and differ, the
         heads' rows of shared columns are taken over.
+    heads
+        Names of the layers whose outputs are the columns; None: the last two.
     use_ema
         Whether averaged weights are taken where the file has them.
 
@@ -118,7 +123,7 @@ def init_from(
         If it holds no weights, is cut short, or no layer fits.
     """
     given = read_weights(path, use_ema=use_ema)
-    report = lay_in(network, given, str(path), columns=columns, from_columns=from_columns)
+    report = lay_in(network, given, str(path), columns=columns, from_columns=from_columns, heads=heads)
     if report.loaded_share == 0:
         raise DataError(
             f"{path} holds weights of another network: none of its {count(len(given))} layers fits",
@@ -132,7 +137,18 @@ def init_from_checkpoint(
 ) -> WeightsReport:
     """Lay the weights of a checkpoint into the network of a card; see `init_from`."""
     before = () if from_card is None else from_card.columns
-    return init_from(network, path, columns=card.columns, from_columns=before, use_ema=use_ema)
+    return init_from(
+        network, path, columns=card.columns, from_columns=before, heads=head_layers(card), use_ema=use_ema
+    )
+
+
+def head_layers(card: ModelCard) -> frozenset[str] | None:
+    """Return the names of the layers whose outputs are the columns; None for a configuration's own network."""
+    if card.architecture == OWN:
+        return None
+    few, more = (without_values(replace(card, columns=card.columns + extra)) for extra in ((), ("one more",)))
+    wider = more.state_dict()
+    return frozenset(name for name, part in few.state_dict().items() if part.shape != wider[name].shape)
 
 
 def lay_in(
@@ -142,14 +158,21 @@ def lay_in(
     *,
     columns: Sequence[str] = (),
     from_columns: Sequence[str] = (),
+    heads: Collection[str] | None = None,
 ) -> WeightsReport:
     """Lay weights into a network and report; see `init_from`."""
     own = network.state_dict()
+    changed = bool(columns and from_columns) and tuple(columns) != tuple(from_columns)
+    ends = frozenset(list(own)[-2:] if heads is None else heads) if changed else frozenset()
     layers = []
     taken = 0
     with torch.no_grad():
         for name, tensor in own.items():
-            layer = _laid(name, tensor, given.get(name), tuple(columns), tuple(from_columns))
+            found = given.get(name)
+            if found is not None and name in ends:
+                layer = _head_laid(name, tensor, found, columns, from_columns)
+            else:
+                layer = _laid(name, tensor, found)
             layers.append(layer)
             taken += _numbers_taken(layer, tensor)
     spare = (name for name in given if name not in own)
@@ -227,24 +250,27 @@ def _bare(name: str) -> str:
     return name
 
 
-def _laid(
-    name: str, tensor: Tensor, given: Tensor | None, columns: tuple[str, ...], before: tuple[str, ...]
-) -> LayerReport:
+def _laid(name: str, tensor: Tensor, given: Tensor | None) -> LayerReport:
     wanted = tuple(tensor.shape)
     if given is None:
         return LayerReport(name, "missing", wanted, None)
     found = tuple(given.shape)
-    is_head = bool(wanted) and bool(found) and wanted[1:] == found[1:] and columns != before
-    is_head = is_head and (wanted[0], found[0]) == (len(columns), len(before))
-    if is_head:
-        shared = [(columns.index(word), place) for place, word in enumerate(before) if word in columns]
-        for row, place in shared:
-            tensor[row].copy_(given[place])
-        return LayerReport(name, "rows", wanted, found, len(shared))
     if wanted != found:
         return LayerReport(name, "other shape", wanted, found)
     tensor.copy_(given)
     return LayerReport(name, "loaded", wanted, found)
+
+
+def _head_laid(
+    name: str, tensor: Tensor, given: Tensor, columns: Sequence[str], before: Sequence[str]
+) -> LayerReport:
+    wanted, found = tuple(tensor.shape), tuple(given.shape)
+    if not (wanted and found) or wanted[1:] != found[1:] or (wanted[0], found[0]) != (len(columns), len(before)):
+        return LayerReport(name, "other shape", wanted, found)
+    shared = [(row, before.index(word)) for row, word in enumerate(columns) if word in before]
+    for row, place in shared:
+        tensor[row].copy_(given[place])
+    return LayerReport(name, "rows", wanted, found, len(shared))
 
 
 def _numbers_taken(layer: LayerReport, tensor: Tensor) -> int:
