@@ -46,6 +46,7 @@ from cellmap_tui.services.map_labels_model import MapLabelsPlan, MapLabelsResult
 from cellmap_tui.services.models import from_json
 from cellmap_tui.services.pack_model import Cell, Fix, PackedVolume, PackPlan, PackResult
 from cellmap_tui.services.pack_model import Coverage as PackCoverage
+from cellmap_tui.services.patches_model import ColumnStatistics, LeftOutCrop, PatchesResult
 from cellmap_tui.services.propose_model import (
     GroupProposal,
     LeftOutTarget,
@@ -89,6 +90,7 @@ def section(title):
         ("run", [JourneyResult, StepResult]),
         ("runs compare", [CompareResult, ScoreRow]),
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
+        ("patches", [PatchesResult, ColumnStatistics, LeftOutCrop]),
         ("plan", [ProposeResult, GroupProposal, TargetProposal, SizeShare, LeftOutTarget]),
         (
             "config",
