@@ -12,17 +12,27 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.errors import DataError, RefusedError
+from cellmap_tui.errors import DataError, RefusedError, RequestError
 from cellmap_tui.jobs.events import FORMAT_VERSION
-from cellmap_tui.jobs.files import read_json_object, text_or_none
+from cellmap_tui.jobs.files import number_or_none, read_json_object, text_or_none
 from cellmap_tui.jobs.process import user_name
+from cellmap_tui.services.report import Ask
+from cellmap_tui.text import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cellmap_tui.jobs.rundir import RunDir
 
-_FILE_NAME = re.compile(r"(?:\d+-)?(?P<action>[a-z]+)(?:-[0-9a-f]+)?(?:\.json)?")
+_FILE_NAME = re.compile(r"(?:\d+-)?(?P<action>[a-z_]+)(?:-[0-9a-f]+)?(?:\.json)?")
+
+ASK_WORDS = {
+    "checkpoint": "a checkpoint now",
+    "validate": "a validation now",
+    "lr": "another learning rate",
+    "stop_after_epoch": "a stop after this epoch",
+}
+"""What a training can be asked beside stop and pause, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +40,11 @@ class ControlRequest:
     """One request to a job."""
 
     action: str
-    """``stop``, ``pause``, ``resume``, or what a newer version may ask."""
+    """``stop``, ``pause``, ``resume``, one of `ASK_WORDS`, or what a newer version may ask."""
     by: str
     """Who asked."""
+    value: float | None = None
+    """What to set, where the action sets something."""
 
 
 def ask_stop(run: RunDir, by: str | None = None) -> None:
@@ -54,6 +66,35 @@ def ask_pause(run: RunDir, by: str | None = None) -> None:
 def ask_resume(run: RunDir, by: str | None = None) -> None:
     """Ask a paused job to go on; raises as `ask_stop`."""
     _ask(run, "resume", by)
+
+
+def ask(run: RunDir, action: str, value: float | None = None, by: str | None = None) -> None:
+    """Ask a training for something that does not end it.
+
+    Parameters
+    ----------
+    action
+        One of `ASK_WORDS`.
+    value
+        The learning rate, for ``lr``.
+    by
+        Who asks; this user by default.
+
+    Raises
+    ------
+    RequestError
+        If nothing can be asked by that name, or ``lr`` comes without a rate.
+    RefusedError
+        If the run directory cannot be written.
+    """
+    if action not in ASK_WORDS:
+        near = nearest(action, ASK_WORDS)
+        raise RequestError(
+            f"nothing is called {action!r}", f"did you mean {near!r}?" if near else ", ".join(ASK_WORDS)
+        )
+    if action == "lr" and not _is_rate(value):
+        raise RequestError(f"{value} is no learning rate", "a number above 0, 10 at most")
+    _ask(run, action, by, value)
 
 
 def pending_requests(run: RunDir) -> tuple[str, ...]:
@@ -83,6 +124,12 @@ class Inbox:
         """Who asked it to pause; None again when somebody asked it to go on."""
         self.resume_by: str | None = None
         """Who asked it to go on last."""
+        self._asks: list[Ask] = []
+
+    def asks(self) -> tuple[Ask, ...]:
+        """Hand out what the service itself has to do, oldest first, and forget it."""
+        taken, self._asks = tuple(self._asks), []
+        return taken
 
     @property
     def has_requests(self) -> bool:
@@ -108,14 +155,31 @@ class Inbox:
             was_paused = self.pause_by is not None
             self.pause_by, self.resume_by = None, by
             return None if was_paused else ("note", f"resume asked by {by}; the job was not paused")
+        if request.action == "lr" and not _is_rate(request.value):
+            return ("warning", f"{by} asked for another learning rate and gave none")
+        if request.action in ASK_WORDS:
+            self._asks.append(Ask(request.action, by, request.value))
+            rate = f": {request.value:g}" if request.value is not None else ""
+            return ("note", f"{by} asks for {ASK_WORDS[request.action]}{rate}")
         return ("warning", f"{by} asked for {request.action!r}, which this version does not know")
 
 
-def _ask(run: RunDir, action: str, by: str | None) -> None:
+def _is_rate(value: float | None) -> bool:
+    return value is not None and 0 < value <= 10
+
+
+def _ask(run: RunDir, action: str, by: str | None, value: float | None = None) -> None:
     import msgspec
 
     now_s = time.time()
-    document = {"v": FORMAT_VERSION, "action": action, "by": by or user_name(), "time": round(now_s, 3)}
+    document: dict[str, object] = {
+        "v": FORMAT_VERSION,
+        "action": action,
+        "by": by or user_name(),
+        "time": round(now_s, 3),
+    }
+    if value is not None:
+        document["value"] = value
     name = f"{int(now_s * 1e6):017d}-{action}-{secrets.token_hex(3)}.json"
     temporary = run.control_path / f".{name}.tmp"
     try:
@@ -137,13 +201,13 @@ def _request_names(folder: Path) -> list[str]:
 
 
 def _take(path: Path) -> ControlRequest:
-    by = None
     try:
-        by = text_or_none((read_json_object(path) or {}).get("by"))
+        document = read_json_object(path) or {}
     except DataError:
-        by = None  # made by hand, empty: the name alone says what is asked
+        document = {}  # made by hand, empty: the name alone says what is asked
     path.unlink(missing_ok=True)
-    return ControlRequest(_action(path.name), by or "control file")
+    by, value = text_or_none(document.get("by")), number_or_none(document.get("value"))
+    return ControlRequest(_action(path.name), by or "control file", value)
 
 
 def _action(name: str) -> str:

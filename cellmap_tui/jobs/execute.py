@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.events import Event
     from cellmap_tui.jobs.rundir import RunDir
     from cellmap_tui.services.registry import Command
-    from cellmap_tui.services.report import Reporter
+    from cellmap_tui.services.report import Ask, Reporter
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# SIGUSR1 is what clusters are told to send before the time is up.
+_STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 _USERS_OS_ERRORS = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -49,7 +51,7 @@ def execute(
 ) -> object:
     """Do the work of a queued run here and return its result.
 
-    SIGINT and SIGTERM ask for a stop at the next checkpoint; a second one stops at once.
+    SIGINT, SIGTERM and SIGUSR1 ask for a stop at the next checkpoint; a second one stops at once.
 
     Parameters
     ----------
@@ -148,6 +150,15 @@ class FanOut:
         with self._unless_closed():
             self._also.checkpoint()
 
+    @property
+    def folder(self) -> Path:
+        """The run directory."""
+        return self._recorder.folder
+
+    def asked(self) -> tuple[Ask, ...]:
+        """Return what users ask of the service itself."""
+        return self._recorder.asked()
+
     @contextlib.contextmanager
     def _unless_closed(self) -> Iterator[None]:
         try:
@@ -158,7 +169,7 @@ class FanOut:
 
 
 class _Signals:
-    """Turns SIGINT and SIGTERM into a stop at the next checkpoint, and a second one into an immediate end."""
+    """Turns SIGINT, SIGTERM and SIGUSR1 into a stop at the next checkpoint, and a second one into an immediate end."""
 
     def __init__(self, recorder: RunReporter) -> None:
         self._recorder = recorder
@@ -169,7 +180,7 @@ class _Signals:
     def __enter__(self) -> Self:
         # Only the main thread may set handlers; elsewhere (a notebook's worker) control files still work.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _STOPPING:
                 self._previous[number] = signal.signal(number, self._on_signal)
         return self
 

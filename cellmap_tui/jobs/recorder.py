@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellmap_tui.jobs.rundir import RunDir
+    from cellmap_tui.services.report import Ask
 
 HEARTBEAT_S = 5.0
 PROGRESS_INTERVAL_S = 0.25
@@ -126,6 +127,19 @@ class RunReporter:
             raise Stopped(
                 f"stopped by {self._inbox.stop_by}", f"go on with `cellmap-tui runs resume {self._run.run_id}`"
             )
+
+    # -- what a service may ask ---------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """The run directory."""
+        return self._run.path
+
+    def asked(self) -> tuple[Ask, ...]:
+        """Return what users ask of the service itself, oldest first; each is handed out once."""
+        self._look()
+        with self._guard:
+            return self._inbox.asks()
 
     # -- what the process around the service says ---------------------------------------------
 

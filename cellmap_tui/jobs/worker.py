@@ -42,7 +42,7 @@ def _settle() -> None:
         # The new session has no terminal that could hang up; a stray SIGHUP shall not end the work either.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # The launcher may be a thread that blocks signals, and the mask is inherited.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1})
 
 
 if __name__ == "__main__":
