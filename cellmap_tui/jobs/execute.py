@@ -169,7 +169,7 @@ class FanOut:
 
 
 class _Signals:
-    """Turns SIGINT, SIGTERM and SIGUSR1 into a stop at the next checkpoint, and a second one into an immediate end."""
+    """Turns SIGINT, SIGTERM and SIGUSR1 into a stop at the next checkpoint, a second one into an immediate end."""
 
     def __init__(self, recorder: RunReporter) -> None:
         self._recorder = recorder

@@ -219,7 +219,7 @@ def in_place(run):
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_the_work_at_its_next_step(runs_root, number):
     run = create_run(runs_root, "wait", WaitRequest(runs_root / "never"))
     process = in_place(run)

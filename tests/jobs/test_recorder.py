@@ -6,11 +6,13 @@ import json
 
 import pytest
 
-from cellmap_tui.errors import Stopped
-from cellmap_tui.jobs.control import ask_pause, ask_resume, ask_stop, pending_requests
+from cellmap_tui.errors import RequestError, Stopped
+from cellmap_tui.jobs.control import ask, ask_pause, ask_resume, ask_stop, pending_requests
+from cellmap_tui.jobs.execute import FanOut
 from cellmap_tui.jobs.recorder import RunReporter
 from cellmap_tui.jobs.rundir import RunDir
 from cellmap_tui.jobs.state import read_state
+from cellmap_tui.services.report import Ask, SilentReporter, asked, run_folder
 from tests.jobs.helpers import SetClock, all_events
 
 
@@ -151,13 +153,45 @@ def test_a_pause_taken_back_before_the_next_step_does_not_happen(run, recorder):
     assert [fields["state"] for fields in told(run, "state")] == ["running"]
 
 
+def test_what_is_asked_of_a_training_reaches_it_once_and_names_who_asked(run, recorder):
+    ask(run, "checkpoint", by="ada@lab")
+    ask(run, "lr", 0.002, by="bob@lab")
+    assert asked(recorder) == (Ask("checkpoint", "ada@lab"), Ask("lr", "bob@lab", 0.002))
+    assert asked(recorder) == ()
+    assert [fields["message"] for fields in told(run, "note")] == [
+        "ada@lab asks for a checkpoint now",
+        "bob@lab asks for another learning rate: 0.002",
+    ]
+
+
+def test_an_empty_file_asks_by_its_name_alone(run, recorder):
+    run.control_path.mkdir()
+    (run.control_path / "stop_after_epoch").touch()
+    (run.control_path / "lr").touch()
+    assert asked(recorder) == (Ask("stop_after_epoch", "control file"),)
+    assert told(run, "warning") == [{"message": "control file asked for another learning rate and gave none"}]
+
+
+def test_what_nobody_can_ask_is_refused_with_the_nearest_name(run):
+    with pytest.raises(RequestError) as refused:
+        ask(run, "checkpiont")
+    assert "'checkpoint'" in refused.value.remedy
+    with pytest.raises(RequestError, match="learning rate"):
+        ask(run, "lr")
+
+
+def test_the_folder_of_a_run_is_known_through_a_second_listener_too(run, recorder):
+    assert run_folder(recorder) == run.path
+    assert run_folder(FanOut(recorder, SilentReporter())) == run.path
+    assert run_folder(SilentReporter()) is None
+    assert asked(SilentReporter()) == ()
+
+
 def test_a_request_of_a_newer_version_is_answered_and_the_work_goes_on(run, recorder):
     run.control_path.mkdir()
-    (run.control_path / "00000000000000001-validate-a1b2c3.json").write_text(
-        '{"v":2,"action":"validate","by":"ada@lab"}'
-    )
+    (run.control_path / "00000000000000001-rewind-a1b2c3.json").write_text('{"v":2,"action":"rewind","by":"ada@lab"}')
     recorder.checkpoint()
-    assert told(run, "warning") == [{"message": "ada@lab asked for 'validate', which this version does not know"}]
+    assert told(run, "warning") == [{"message": "ada@lab asked for 'rewind', which this version does not know"}]
 
 
 def test_control_is_not_listed_more_than_five_times_a_second(run, clock, recorder, monkeypatch):
