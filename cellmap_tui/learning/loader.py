@@ -97,6 +97,8 @@ class PatchLoader:
         """Yield the batches of the current epoch; the next iteration is the next epoch."""
         epoch = self.epoch
         self.epoch += 1
+        if self.source.device_bank is not None:
+            return self._by_device(epoch)
         batches = self._inline(epoch) if self.workers == 0 else self._threaded(epoch)
         return batches if self.device is None or self.device.type != "cuda" else self._on_device(batches)
 
@@ -131,6 +133,11 @@ class PatchLoader:
                     del ready
             finally:
                 threads.shutdown(wait=True, cancel_futures=True)
+
+    def _by_device(self, epoch: int) -> Iterator[PatchBatch]:
+        """Have the device read from its own copy of the bank; it is told what to do ahead of time by itself."""
+        for batch in range(self.batches):
+            yield self.source.augment(self.source.read_on_device(epoch, self.sample_numbers(batch)))
 
     def _on_device(self, batches: Iterator[PatchBatch]) -> Iterator[PatchBatch]:
         """Copy each batch on a stream of its own while the one before it is used."""

@@ -9,6 +9,7 @@ import torch
 
 from cellmap_tui.learning.batch import PatchBatch, SampleNote
 from cellmap_tui.learning.decode import to_unit
+from cellmap_tui.learning.device_bank import DeviceBank
 from cellmap_tui.learning.gather import read_patch
 from cellmap_tui.learning.patch_plan import Planner
 from cellmap_tui.learning.sampler import Draw
@@ -50,7 +51,13 @@ class PatchSource:
         crops = self.planner.sampler.crops
         self._first_codes = np.array([crop.first_code for crop in crops], np.int64)
         # torch cannot look up by uint16; a crop with so many combinations is rare enough for four bytes.
+        self.device_bank: DeviceBank | None = None
         self._code_dtype = np.dtype(np.uint8 if all(crop.codes.dtype == np.uint8 for crop in crops) else np.int32)
+
+    def move_to(self, device: torch.device) -> None:
+        """Copy the bank to a device; from now on samples are read there."""
+        self.device_bank = DeviceBank(self.planner.sampler.crops, self.planner.reaches, device)
+        self._book = self._book.to(device)
 
     @property
     def sample_bytes(self) -> int:
@@ -92,6 +99,45 @@ class PatchSource:
             epoch=epoch,
             notes=tuple(self._note(index, plan, row) for index, (plan, row) in zip(indices, rows, strict=True)),
         )
+
+    def read_on_device(self, epoch: int, indices: Sequence[int]) -> PatchBatch:
+        """Return samples as `read` does, read by the device that `move_to` named."""
+        bank = self.device_bank
+        assert bank is not None
+        rows = [self.planner.row(epoch, index) for index in indices]
+        crops = np.array([plan.places.crop[row] for plan, row in rows])
+        em, valid = {}, {}
+        for info in self.rules.inputs:
+            matrix, base, moved = self._maps(epoch, indices, rows, info, bank)
+            em[info.name], mask = bank.read_em(crops, matrix, base, info.shape, moved)
+            key = (info.shape, info.scale_nm)
+            all_inside = all(plan.readings[key].is_inside[row] for plan, row in rows)
+            valid[info.name] = None if all_inside else mask
+        matrix, base, moved = self._maps(epoch, indices, rows, self.rules.target, bank)
+        return PatchBatch(
+            em=em,
+            em_valid=valid,
+            codes=bank.read_codes(crops, matrix, base, self.rules.target.shape, moved),
+            first_code=torch.from_numpy(self._first_codes[crops]).to(bank.device),
+            book=self._book,
+            columns=self.bank.columns,
+            epoch=epoch,
+            notes=tuple(self._note(index, plan, row) for index, (plan, row) in zip(indices, rows, strict=True)),
+        )
+
+    def _maps(
+        self, epoch: int, indices: Sequence[int], rows: list[tuple[Plan, int]], info: ArrayInfo, bank: DeviceBank
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], torch.Tensor | None]:
+        """Return matrices, bases and displacements of an array of some samples."""
+        key = (info.shape, info.scale_nm)
+        matrix = np.stack([plan.readings[key].matrix[row] for plan, row in rows])
+        base = np.stack([plan.readings[key].base[row] for plan, row in rows])
+        if self.rules.spatial.elastic is None:
+            return matrix, base, None
+        asked = [
+            self.planner.displacement(epoch, index, info, part) for index, part in zip(indices, matrix, strict=True)
+        ]
+        return matrix, base, bank.displaced([one for one in asked if one is not None])
 
     def _read(
         self,

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from cellmap_tui.learning.bank import Bank
     from cellmap_tui.learning.loader import PatchLoader
     from cellmap_tui.learning.patch_plan import PatchRules
+    from cellmap_tui.learning.patch_source import PatchSource
     from cellmap_tui.services.patches_model import PatchesRequest
     from cellmap_tui.services.report import Reporter
+
+BANK_SHARE = 0.4
+"""Part of a GPU's free memory that a bank may take; the rest is for the network."""
 
 
 def open_bank_of(request: PatchesRequest, report: Reporter) -> Bank:
@@ -58,6 +62,8 @@ def open_bank_of(request: PatchesRequest, report: Reporter) -> Bank:
 
 def open_loader(request: PatchesRequest, bank: Bank) -> PatchLoader:
     """Return what feeds a loop with the patches of a bank; imports torch and numba, about 2 s."""
+    import torch
+
     from cellmap_tui.learning.augment_values import GreyAugmentation
     from cellmap_tui.learning.buffers import BufferPool
     from cellmap_tui.learning.loader import PatchLoader
@@ -65,6 +71,8 @@ def open_loader(request: PatchesRequest, bank: Bank) -> PatchLoader:
 
     grey = GreyAugmentation(request.values, request.seed) if request.augment else None
     source = PatchSource(bank, rules_of(request), BufferPool(request.buffer_bytes), grey)
+    if request.device is not None and fits_on(request.device, source):
+        source.move_to(torch.device(request.device))
     return PatchLoader(
         source,
         request.batch_size,
@@ -74,6 +82,18 @@ def open_loader(request: PatchesRequest, bank: Bank) -> PatchLoader:
         device=request.device,
         epoch=request.epoch,
     )
+
+
+def fits_on(device: str, source: PatchSource) -> bool:
+    """Return whether the bank may be kept on a GPU: when it takes at most `BANK_SHARE` of its free memory."""
+    import torch
+
+    from cellmap_tui.learning.device_bank import DeviceBank
+
+    if torch.device(device).type != "cuda":
+        return False
+    free_bytes, _ = torch.cuda.mem_get_info(torch.device(device))
+    return DeviceBank.bytes_of(source.planner.sampler.crops) <= BANK_SHARE * free_bytes
 
 
 def rules_of(request: PatchesRequest) -> PatchRules:
