@@ -68,7 +68,27 @@ def evaluate(request: EvaluateRequest, report: Reporter) -> EvaluateResult:
     found.tell(report)
     result = found.result(request, time.monotonic() - started_s)
     _write(request, found, result, report)
+    _note_score(request, result, report)
     return result
+
+
+def _note_score(request: EvaluateRequest, result: EvaluateResult, report: Reporter) -> None:
+    """Put the score of a whole submission into the log of submissions, if it was packed here."""
+    from cellmap_tui.services.submission_log_model import ScoreNote
+    from cellmap_tui.services.submissions import note_local_score
+
+    if request.submission is None or request.state_dir is None or request.classes or result.overall_score is None:
+        return
+    score = ScoreNote(
+        "local",
+        result.overall_score,
+        result.overall_instance_score,
+        result.overall_semantic_score,
+        result.profile,
+        round(time.time(), 3),
+    )
+    if note_local_score(request.state_dir, request.submission, score):
+        report.note(f"score {result.overall_score:.4f} noted in the log of submissions")
 
 
 class _Found:

@@ -108,6 +108,28 @@ def score_submission(
     return log.find(submission.sha256)
 
 
+def note_local_score(state_dir: Path, submission: Path, score: ScoreNote) -> bool:
+    """Note what an evaluation of a whole zip gave, if the zip is in the log and as it was when it was packed.
+
+    Returns
+    -------
+    bool
+        Whether a score was noted; a score that the log has already is not noted again.
+    """
+    log = SubmissionLog(state_dir)
+    path = submission.absolute()
+    try:
+        known = log.find(str(path))
+        is_same = path.is_file() and path.stat().st_size == known.size_bytes
+    except (UnknownNameError, OSError):
+        return False
+    last = known.score("local")
+    if not is_same or (last is not None and (last.overall, last.profile) == (score.overall, score.profile)):
+        return False
+    log.add_score(known, score)
+    return True
+
+
 def read_score_file(file: Path, origin: ScoreOrigin, time_s: float, profile: str = "") -> ScoreNote:
     """Read a score from a result file of `evaluate` or of the official toolbox.
 

@@ -76,3 +76,13 @@ def test_a_plan_killed_at_random_moments_makes_the_same_bytes(tmp_path):
     assert kills >= 3
     assert len(read_state(state_file(result.plan)).done) == 9
     assert hashes(root) == whole
+
+
+def test_the_score_of_a_packed_zip_is_noted_in_the_log(tmp_path):
+    from cellmap_tui.services.submissions import list_submissions
+
+    root = tmp_path / "demo"
+    result = demo(DemoRequest(root, size="tiny", user_data_root=tmp_path / "users"), SilentReporter())
+    (row,) = list_submissions(root / ".state")
+    assert row.path == result.zip_path
+    assert [note.overall for note in row.scores] == [result.overall_score]

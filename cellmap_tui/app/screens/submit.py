@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.services.settings import Settings
 
 ZIP = "submission.zip"
@@ -148,6 +149,14 @@ class SubmitScreen(BaseScreen):
 
         def __init__(self, coverage: Coverage) -> None:
             self.coverage = coverage
+            super().__init__()
+
+    class SlicesFound(Message):
+        """A crop can be looked at."""
+
+        def __init__(self, slices: CropSlices, label: str) -> None:
+            self.slices = slices
+            self.label = label
             super().__init__()
 
     class Read(Message):
@@ -289,11 +298,38 @@ class SubmitScreen(BaseScreen):
             self.notify(printable(f"copied: cellmap-tui {cell.fix.command}"), title=cell.fix.words)
 
     def action_view(self) -> None:
-        """View a slice of the prediction under the cursor."""
+        """View a slice of the prediction under the cursor, where the crop's EM is on disk."""
         crop, label, cell = self._cell()
-        if cell is None:
-            return
-        self.cellmap.open_mode("data", {"query": f"crop:{crop.removeprefix('crop')}", "slice": label})
+        if cell is not None:
+            self._find_slices(f"{cell.dataset}/{crop}", label)
+
+    @work(thread=True, exclusive=True, group="submit.view", exit_on_error=False)
+    def _find_slices(self, ref: str, label: str) -> None:
+        from cellmap_tui.app.crop_slices import CropSlices
+        from cellmap_tui.challenge.layout import is_local
+        from cellmap_tui.errors import MissingDataError
+        from cellmap_tui.services.catalog import CatalogSource, open_catalog
+        from cellmap_tui.services.predicted_folder import PredictedFolder
+
+        settings, options = self.cellmap.settings, self.options
+        manifest = options.test_manifest or None
+        source = CatalogSource(settings.data_root, settings.state_dir, test_manifest=manifest)
+        catalog = open_catalog(source)
+        crop = catalog.find(ref)
+        if not is_local(settings.data_root, crop):
+            raise MissingDataError(f"the EM of {ref} is not on this disk", "⏎ on a gap fetches it")
+        given = None
+        if options.predictions:
+            given = {"processed": PredictedFolder(options.predictions, crop, settings.data_root)}
+        slices = CropSlices(settings.data_root, crop, catalog, given, key=options.predictions)
+        if not get_current_worker().is_cancelled:
+            self.post_message(self.SlicesFound(slices, label))
+
+    @on(SlicesFound)
+    def _show_slices(self, event: SlicesFound) -> None:
+        from cellmap_tui.app.screens.slice import open_slices
+
+        open_slices(self, event.slices, only_class=event.label)
 
     # Work
 
