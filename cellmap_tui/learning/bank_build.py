@@ -106,6 +106,7 @@ def build_bank(request: BankRequest, report: Listener) -> Bank:
     tasks: dict[Path, _Task] = {}
     for plan in plans:
         report.checkpoint()
+        _tell_enlarged(plan, report)
         crops.append(_Crop(plan, request))
         tasks |= {task.entry.folder: task for task in crops[-1].look()}
     if tasks:
@@ -190,6 +191,22 @@ def _opened(request: BankRequest, crops: Sequence[_Crop], left_out: Sequence[Lef
         left_out=tuple(left_out),
         contradictions=tuple((ref, voxels) for ref, voxels in wrong if voxels),
     )
+
+
+def _tell_enlarged(plan: CropPlan, report: Listener) -> None:
+    """Say where grey values are made up between coarser voxels."""
+    choice, lacks_nm = plan.em.choice, plan.em.lacks_nm
+    if not choice.must_upsample:
+        return
+    have = f"{plan.source.ref}: its EM is at {text.voxel(choice.level.grid.voxel_size_nm)} nm"
+    want = f"enlarged to {text.voxel(plan.grid.voxel_size_nm)} nm"
+    if lacks_nm is None:
+        report.note(f"{have} at best, {want}")
+    else:
+        finer = f"the level of {text.voxel(lacks_nm)} nm was not fetched"
+        report.warning(
+            f"{have} on disk, {want}: {finer}; fetch --crops {plan.source.ref} --fetch-all-em-resolutions brings it"
+        )
 
 
 def _tell(bank: Bank, report: Listener) -> None:

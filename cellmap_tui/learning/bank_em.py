@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellmap_tui.challenge.grid import Grid, Shape3
+    from cellmap_tui.challenge.grid import Grid, Shape3, Vec3
     from cellmap_tui.volumes.arrays import Voxels
     from cellmap_tui.volumes.levels import LevelChoice
     from cellmap_tui.volumes.ngff import Level
@@ -52,6 +52,9 @@ class CropEm:
     """The one that is read."""
     window: Window | None
     """Grey values that become 0 and 255; None: it is 8 bit already."""
+    lacks_nm: Vec3 | None = None
+    """Voxel size of the level that should be read and has no data on disk; None: what is read is enlarged, if at
+    all, because there is nothing finer."""
 
 
 def open_em(path: Path, crop: Grid) -> CropEm:
@@ -80,7 +83,10 @@ def open_em(path: Path, crop: Grid) -> CropEm:
     if not levels:
         raise MissingDataError(f"no chunk of {path} under the crop is on disk", "fetch the crop's EM")
     present = Multiscale(volume.path, levels)
-    return CropEm(present, choose_level(present, crop.voxel_size_nm), _window(present))
+    choice = choose_level(present, crop.voxel_size_nm)
+    best = choose_level(volume, crop.voxel_size_nm).level
+    lacks_nm = best.grid.voxel_size_nm if choice.must_upsample and best is not choice.level else None
+    return CropEm(present, choice, _window(present), lacks_nm)
 
 
 def write_em(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cellmap_tui.learning.label_states import LabelGroup
 
 _SHOWN = 3
+_NOT_ANNOTATED = "none of the targets is annotated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _plan(source: CropSource, request: BankRequest) -> CropPlan | LeftOut:
     groups = [open_labels(source.labels, name) for name in _needed(request, annotated)]
     if not groups:
         shown = ", ".join(annotated[:8]) or "nothing"
-        return LeftOut(source.ref, f"none of the targets is annotated; it has {shown}")
+        return LeftOut(source.ref, f"{_NOT_ANNOTATED}; it has {shown}")
     fine = [g for g in groups if request.coarse_labels == "upsample" or not g.is_coarser(request.voxel_size_nm)]
     if not fine or not _knows_any(request, [group.name for group in fine]):
         return LeftOut(source.ref, _too_coarse(groups, request))
@@ -153,7 +154,7 @@ def _too_coarse(groups: Sequence[LabelGroup], request: BankRequest) -> str:
     finest = min((group.grid.voxel_size_nm for group in groups), key=lambda size: size[0] * size[1] * size[2])
     return (
         f"its labels are at {text.voxel(finest)} nm, coarser than {text.voxel(request.voxel_size_nm)} nm; "
-        "choose a coarser voxel size, or let coarse labels be enlarged"
+        "choose a coarser voxel size, or enlarge them with --coarse-labels upsample"
     )
 
 
@@ -184,16 +185,20 @@ def _check_annotated(request: BankRequest, plans: Sequence[CropPlan], left_out: 
     for target in request.targets.targets:
         if any(_is_known(target, plan, request) for plan in plans):
             continue
-        reasons = [f"{out.ref}: {out.reason}" for out in left_out]
-        reasons += [f"{plan.source.ref}: not annotated" for plan in plans]
-        more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-        raise MissingDataError(
-            printable(
-                f"nobody annotated {target.name!r} ({', '.join(target.classes)}) in the {len(reasons)} crops of the "
-                f"split that were searched: {'; '.join(reasons[:_SHOWN])}{more}"
-            ),
-            "leave it out of the targets, or fetch crops that have it: get-counts lists them",
-        )
+        raise _unknown(target, plans, left_out)
+
+
+def _unknown(target: Target, plans: Sequence[CropPlan], left_out: Sequence[LeftOut]) -> MissingDataError:
+    reasons = [f"{out.ref}: {out.reason}" for out in left_out]
+    reasons += [f"{plan.source.ref}: not annotated" for plan in plans]
+    more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    is_unannotated = all(out.reason.startswith(_NOT_ANNOTATED) for out in left_out)
+    name = f"{target.name!r} ({', '.join(target.classes)})"
+    what = f"nobody annotated {name} in" if is_unannotated else f"nothing can be learned of {name} from"
+    return MissingDataError(
+        printable(f"{what} the {len(reasons)} crops of the split: {'; '.join(reasons[:_SHOWN])}{more}"),
+        "leave it out of the targets, or fetch crops that have it: get-counts lists them",
+    )
 
 
 def _is_known(target: Target, plan: CropPlan, request: BankRequest) -> bool:

@@ -257,7 +257,7 @@ def test_paths_that_are_gone_are_named(tmp_path, crop):
 def test_a_class_nobody_annotated_is_named_with_crops_and_reasons(tmp_path, crop):
     with pytest.raises(MissingDataError) as error:
         open_bank(request(tmp_path, crop[0], targets=("mito", "ribo")))
-    assert "'ribo' (ribo) in the 1 crops" in error.value.message
+    assert "nobody annotated 'ribo' (ribo) in the 1 crops of the split" in error.value.message
     assert "set/crop1: not annotated" in error.value.message
     with pytest.raises(MissingDataError, match="none of the targets is annotated; it has er, mito"):
         open_bank(request(tmp_path, crop[0], targets=("ribo",)))
@@ -269,6 +269,31 @@ def test_em_that_was_not_fetched_leaves_the_crop_out_and_names_the_fetch(tmp_pat
     labels = write_labels(tmp_path, 12, far, mito=np.ones(far.shape, np.uint8))
     bank = open_bank(request(tmp_path, where, source(where.em, labels)))
     assert "is on disk; fetch the crop's EM --crops set/crop12" in bank.left_out[0].reason
+
+
+def test_em_whose_fine_level_was_not_fetched_is_enlarged_and_the_fetch_named(tmp_path, crop):
+    where, grey, *_ = crop
+    em = write_em(tmp_path, grey, EM, levels=2)
+    for chunk in [path for path in (em / "s0").rglob("*") if path.is_file() and path.name.isdigit()]:
+        chunk.unlink()
+    heard = Heard()
+    found = open_bank(request(tmp_path, replace(where, em=em)), heard).crops[0]
+    assert "the level of 8 nm was not fetched" in heard.warnings[0]
+    assert "fetch --crops set/crop1 --fetch-all-em-resolutions" in heard.warnings[0]
+    assert found.em_valid is None
+    assert abs(found.em.astype(float).mean() - grey.mean()) < 2
+
+
+def test_em_that_has_nothing_finer_is_enlarged_with_a_note(tmp_path, crop):
+    heard = Heard()
+    open_bank(request(tmp_path, crop[0], scale=4.0, coarse_labels="upsample"), heard)
+    assert not heard.warnings
+    assert "set/crop1: its EM is at 8 nm at best, enlarged to 4 nm" in heard.notes
+
+
+def test_labels_too_coarse_for_all_crops_are_not_called_unannotated(tmp_path, crop):
+    with pytest.raises(MissingDataError, match=r"nothing can be learned of 'mito'.*8 nm, coarser than 4 nm"):
+        open_bank(request(tmp_path, crop[0], scale=4.0))
 
 
 def test_no_crops_are_refused(tmp_path):
