@@ -96,7 +96,7 @@ class CodedLabels:
 
     def take(self, table: Tensor, sample: int, start: int, stop: int, *, columns_last: bool) -> Tensor:
         """Return the values of voxels ``[columns, voxels]``."""
-        rows = self._flat[sample, start:stop]
+        rows = self._flat[sample, start:stop].long()  # twice as fast as with 32 bits
         if columns_last:
             return table.T.contiguous().index_select(0, rows).T
         return table.index_select(1, rows)

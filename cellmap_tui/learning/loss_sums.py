@@ -7,6 +7,7 @@ processes can be added before it.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -85,32 +86,50 @@ class _ColumnSums(torch.autograd.Function):
 
 
 def _piece_sums(x: Tensor, absent: Tensor, present: Tensor, gamma: float) -> Tensor:
-    known = absent + present
-    x = torch.where(known > 0, x, 0)
+    x = _known_only(x, absent + present) if _may_hide_nan(x) else x
     p = torch.sigmoid(x)
     of_absent = functional.softplus(x)
     of_present = of_absent - x
     if gamma:
         of_absent, of_present = of_absent * p**gamma, of_present * (1 - p) ** gamma
-    parts = [(absent * of_absent), (present * of_present), (present * p), (known * p)]
-    return torch.stack([part.sum(dim=1) for part in parts], dim=1)
+    overlap = _dot(present, p)
+    return torch.stack(
+        [_dot(absent, of_absent), _dot(present, of_present), overlap, overlap + _dot(absent, p)], dim=1
+    )
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Return the sum of products of each row; elsewhere than on the CPU not by a matrix product, which rounds."""
+    return torch.linalg.vecdot(first, second) if first.device.type == "cpu" else (first * second).sum(dim=1)
+
+
+def _known_only(x: Tensor, known: Tensor) -> Tensor:
+    """Return logits, 0 where nothing is known, so that not even NaN or infinity comes through from there."""
+    return torch.where(known > 0, x, 0)
+
+
+def _may_hide_nan(x: Tensor) -> bool:
+    """Whether logits may not be finite; on a GPU nobody waits for the answer."""
+    return x.device.type != "cpu" or not math.isfinite(float(x.sum()))
 
 
 def _plain_step(labels: Labels, by_sum: Tensor) -> Any:
-    """Return what computes the gradient of a piece: per state it is a0 + a1 p + a2 p (1 - p)."""
+    """Return what computes the gradient of a piece: by state it is a0 + a1 p + a2 p (1 - p)."""
     of_absent, of_present, of_overlap, of_predicted = by_sum.unbind(1)
     nought = torch.zeros_like(of_absent)
     tables = [
         labels.table(nought, -of_present),
         labels.table(of_absent, of_present),
         labels.table(of_predicted, of_overlap + of_predicted),
-        labels.table(nought + 1, nought + 1),
     ]
+    known = labels.table(nought + 1, nought + 1)
 
     def step(x: Tensor, sample: int, start: int, stop: int, last: bool) -> Tensor:
-        a0, a1, a2, k = (labels.take(table, sample, start, stop, columns_last=last) for table in tables)
-        p = torch.sigmoid(torch.where(k > 0, x, 0))
-        return a0.add_(p * (a1 + a2 * (1 - p)))
+        constant, linear, slope = (labels.take(table, sample, start, stop, columns_last=last) for table in tables)
+        if _may_hide_nan(x):
+            x = _known_only(x, labels.take(known, sample, start, stop, columns_last=last))
+        p = torch.sigmoid(x)
+        return constant.addcmul_(p, linear.addcmul_(slope, 1 - p))
 
     return step
 
@@ -127,7 +146,7 @@ def _focal_step(labels: Labels, by_sum: Tensor, gamma: float) -> Any:
 
     def step(x: Tensor, sample: int, start: int, stop: int, last: bool) -> Tensor:
         a, b, c, k = (labels.take(table, sample, start, stop, columns_last=last) for table in tables)
-        x = torch.where(k > 0, x, 0)
+        x = _known_only(x, k)
         p = torch.sigmoid(x)
         q = 1 - p
         high = functional.softplus(x)
