@@ -36,7 +36,7 @@ def make_patches(request: PatchesRequest, report: Reporter) -> PatchesResult:
     begun = time.perf_counter()
     bank = open_bank_of(request, report)
     bank_s = time.perf_counter() - begun
-    report.note(f"bank of {len(bank.crops)} crops, {size(bank.size_bytes)}, ready in {bank_s:.2f} s")
+    report.note(f"bank of {size(bank.size_bytes)} ready in {bank_s:.2f} s")
     loader = open_loader(request, bank)
     rate = _rate(loader, request.count, report)
     tally = _Tally(bank)

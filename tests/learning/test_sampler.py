@@ -84,7 +84,7 @@ def test_no_map_empties_a_patch():
     elastic = SpatialTransforms(rotate=TURNS.rotate, elastic=(12.0, 60.0))
     for spatial in (TURNS, elastic):
         for shape in ((16, 16, 16), (1, 24, 24), (50, 50, 50), (16, 64, 4)):
-            batch = source_for(random_bank(), shape=shape, spatial=spatial).read(3, range(80))
+            batch = source_for(random_bank(), shape=shape, spatial=spatial).read(3, range(40))
             assert all(bool((states != 255).any()) for states in batch.states)
 
 
