@@ -6,6 +6,7 @@ is the millimetre, so that unit is not believed.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from cellmap_tui.volumes.stacks import Stack
 
 _NM_PER_UNIT = {"micron": 1000.0}
+WHOLE_BYTES = 256 * 2**20
+"""Volumes up to this size are unpacked whole; larger ones are read forward, slices at a time."""
 
 
 class NiftiSource(Source):
-    """A NIfTI file; a compressed one is unpacked whole when it is first read."""
+    """A NIfTI file; a compressed one is unpacked whole when it is first read, unless it is large."""
 
     axes = "zyx"
 
@@ -34,7 +37,7 @@ class NiftiSource(Source):
         x, y, z = (1 if axis is None else int(image.shape[axis]) for axis in self._kept)
         self.shape = (z, y, x)
         proxy: Any = image.dataobj
-        self._proxy = proxy
+        self._proxy: Any = proxy
         self._voxels: np.ndarray | None = None
         is_scaled = (float(getattr(proxy, "slope", 1.0)), float(getattr(proxy, "inter", 0.0))) != (1.0, 0.0)
         self.dtype = np.dtype(np.float64) if is_scaled else native(np.dtype(image.get_data_dtype()), str(path))
@@ -45,15 +48,28 @@ class NiftiSource(Source):
 
     def read(self, start: Shape3, stop: Shape3) -> np.ndarray:
         """Return a box."""
+        if math.prod(self.shape) * self.dtype.itemsize > WHOLE_BYTES:
+            return self._forward(start, stop)
         if self._voxels is None:
             whole = np.asanyarray(self._proxy)
             self._voxels = whole.reshape(self.shape[::-1]).T
         box = self._voxels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
         return np.ascontiguousarray(box, dtype=self.dtype)
 
+    def _forward(self, start: Shape3, stop: Shape3) -> np.ndarray:
+        """Return a box straight from the file, which stays open: going on in it costs no second pass."""
+        index: list[Any] = [0] * len(self._proxy.shape)
+        for axis, first, last in zip(self._kept, start[::-1], stop[::-1], strict=True):
+            if axis is not None:
+                index[axis] = slice(first, last)
+        shape = [b - a for a, b in zip(start[::-1], stop[::-1], strict=True)]
+        box = np.asanyarray(self._proxy[tuple(index)]).reshape(shape, order="F").T
+        return np.ascontiguousarray(box, dtype=self.dtype)
+
     def close(self) -> None:
-        """Let go of the voxels."""
+        """Let go of the voxels and the file."""
         self._voxels = None
+        self._proxy = None
 
     def identity(self) -> dict[str, object]:
         """Return path, size and modification time."""
@@ -81,6 +97,6 @@ def _load(path: Path) -> Any:
     except ImportError:
         raise RequestError(f"{path}: NIfTI needs the package nibabel", "pip install 'cellmap-tui[nifti]'") from None
     try:
-        return nibabel.load(path)
+        return nibabel.load(path, keep_file_open=True)
     except Exception as error:  # noqa: BLE001 - nibabel raises its own and many others on damaged files
         raise DataError(f"{path} cannot be read as NIfTI: {error}", "is the file complete?") from None

@@ -51,6 +51,15 @@ def test_a_file_per_crop_and_class_is_packed_whatever_its_format(tmp_path, suffi
         np.testing.assert_array_equal(p.unpacked(result.zip, f"{crop}/{label}"), array)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_large_nifti_is_read_forward_and_gives_the_same(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr("cellmap_tui.volumes.stack_nifti.WHOLE_BYTES", 1)
+    array = p.volumes()["crop558", "mito"]
+    save_nifti(tmp_path / f"crop558_mito{suffix}", array)
+    result = p.pack(tmp_path, input=str(tmp_path / f"{{crop}}_{{label}}{suffix}"))
+    np.testing.assert_array_equal(p.unpacked(result.zip, "crop558/mito"), array)
+
+
 def test_datasets_that_a_file_lacks_are_missing_not_wrong(tmp_path):
     with h5py.File(tmp_path / "crop557.h5", "w") as file:
         file["er"] = s.mask()
