@@ -170,7 +170,7 @@ class TrainConfig:
     )
 
     model_name: str = _key(
-        "network", file_name(), "dynunet", "the network, and its name in files", official="2d_unet"
+        "network", file_name(), "resencunet", "the network, and its name in files", official="2d_unet"
     )
     architecture: str | None = _key(
         "network",

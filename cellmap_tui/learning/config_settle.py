@@ -117,9 +117,16 @@ def _choose_network(read: dict[str, Any], given: dict[str, Given]) -> None:
             read["architecture"] = read["architecture"] or known
             if model.kind == "call":
                 read["model"] = None
+                read["model_kwargs"] = {**_named_options(model), **read["model_kwargs"]}
     if read["architecture"] is None and read["model"] is None:
         network = find_network(read["model_name"])
         read["architecture"] = network.name if network is not None else None
+
+
+def _named_options(model: PythonObject) -> dict[str, Any]:
+    """Return the options of a call; a class among them by its name, so that building says what it does not take."""
+    options = {name: part.name if isinstance(part, PythonObject) else part for name, part in model.options}
+    return {name: _listed(value) for name, value in options.items() if name != "ndims"}
 
 
 def _choose_loss(read: dict[str, Any], given: dict[str, Given]) -> None:

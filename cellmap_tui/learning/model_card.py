@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import DataError, MissingDataError, RequestError
+from cellmap_tui.learning.networks import find_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,7 +152,7 @@ def card_of(
     inputs = tuple(InputScale(info.name, info.shape, info.scale_nm) for info in config.input_array_info)
     own = None if config.model is None else _own_model(config.model, python_path, python_sha256)
     return ModelCard(
-        architecture=OWN if config.model is not None else str(config.architecture or config.model_name),
+        architecture=_architecture(config),
         columns=tuple(columns),
         dimensions=2 if first.is_flat else 3,
         shape=first.shape,
@@ -239,6 +240,16 @@ def write_card(path: Path, card: ModelCard) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.write_text(card_json(card), encoding="utf-8")
     temporary.replace(path)
+
+
+def _architecture(config: TrainConfig) -> str:
+    """Return the network's name; another name of it is kept, since it may say a size (``resenc_l``)."""
+    if config.model is not None:
+        return OWN
+    named = find_network(config.model_name)
+    if named is not None and config.architecture in (None, named.name):
+        return config.model_name
+    return str(config.architecture or config.model_name)
 
 
 def _own_model(model: PythonObject, path: Path | None, sha256: str) -> OwnModel:

@@ -116,7 +116,7 @@ def sizes_of(
     """
     scale = _scale(list(crops.values()), scale_nm)
     flat_axis = _flat_axis(list(crops.values()), dimensions)
-    network = known_network("basicunet" if gpu.memory_gb < _SMALL_GPU_GB else "dynunet")
+    network = known_network("basicunet" if gpu.memory_gb < _SMALL_GPU_GB else "resencunet")
     extents = [[max(1, round(e / s)) for e, s in zip(grid.extent_nm, scale, strict=True)] for grid in crops.values()]
     z, y, x = (int(statistics.median(axis)) for axis in zip(*extents, strict=True))
     patch = _patch((z, y, x), flat_axis, network, channels, gpu)

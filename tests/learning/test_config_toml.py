@@ -58,7 +58,7 @@ def test_what_is_done_to_grey_values_by_default_is_what_the_patches_do():
 
 def test_no_file_at_all_is_a_whole_configuration(tmp_path):
     config = read_config(None, cwd=tmp_path, run_python=refuse).checked()
-    assert (config.architecture, config.loss, config.optimizer) == ("dynunet", "dice_bce", "AdamW")
+    assert (config.architecture, config.loss, config.optimizer) == ("resencunet", "dice_bce", "AdamW")
     assert config.target_array_info[0].shape == config.input_array_info[0].shape == (128, 128, 128)
 
 
