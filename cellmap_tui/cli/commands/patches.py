@@ -71,9 +71,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
 def show(result: PatchesResult) -> None:
     """Write the result for people."""
     crops = "1 crop" if result.crops == 1 else f"{result.crops} crops"
-    output.write(
-        f"{crops}, {size(result.bank_bytes)}, {result.codes} combinations of states; {result.patches_per_s:.3g} patches/s"
-    )
+    rate = f"{result.patches_per_s:.3g} patches/s"
+    output.write(f"{crops}, {size(result.bank_bytes)}, {result.codes} combinations of states; {rate}")
     rows = [
         {
             "target": column.name,
