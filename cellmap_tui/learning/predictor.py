@@ -7,6 +7,7 @@ this, so that what is measured in training is what is predicted.
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -74,7 +75,7 @@ class Predictor:
     grey
         How grey values are changed before the network; None: as the card says.
     precision
-        ``fp32``, ``bf16`` or ``fp16``; probabilities are summed in float32 in any case.
+        ``fp32``, ``bf16`` or ``fp16``, or the context of training; probabilities are summed in float32 in any case.
     blending
         How tiles that overlap are joined.
     margin
@@ -99,7 +100,7 @@ class Predictor:
         flips: Sequence[Sequence[int]] = ((),),
         axes: str | None = None,
         grey: GreyAugmentation | None = None,
-        precision: str = "fp32",
+        precision: str | torch.autocast = "fp32",
         blending: Blending = "gaussian",
         margin: Shape3 = (0, 0, 0),
         patch: Shape3 | None = None,
@@ -112,15 +113,17 @@ class Predictor:
         self._flips = _checked_flips(flips, card.dimensions)
         self._axes = slicing_axes(card, axes)
         self._grey = grey_of(card) if grey is None else grey
-        self._autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        # A copy, so that it may be entered where the caller is inside its own.
+        self._autocast = autocast_of(precision, self.device) if isinstance(precision, str) else copy.copy(precision)
         self._patch = patch or card.shape
 
     # -- plans --------------------------------------------------------------------------------
 
-    def plans(self, shape: Shape3) -> tuple[TilePlan, ...]:
-        """Return the tiles of a volume, for each slicing direction."""
+    def plans(self, shape: Shape3, *, overlap: float | None = None) -> tuple[TilePlan, ...]:
+        """Return the tiles of a volume, for each slicing direction; with another overlap where one is given."""
+        share = self._overlap if overlap is None else overlap
         return tuple(
-            plan_tiles(shape, self._laid(axis), self._overlap, blending=self._blending, margin=self._margin)
+            plan_tiles(shape, self._laid(axis), share, blending=self._blending, margin=self._margin)
             for axis in self._axes
         )
 
@@ -198,6 +201,21 @@ class Predictor:
         finally:
             self._model.train(was_training)
 
+    def predict_tiles(self, tiles: Sequence[tuple[EmReader, Tile]]) -> Iterator[Tensor | None]:
+        """Yield the probabilities of single tiles, of any volumes, without those of their neighbours.
+
+        Each is float32 ``[columns, z, y, x]`` over the whole tile, on the device; None where the reader has nothing.
+        """
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            inputs = [self._tile_input(reader, tile) for reader, tile in tiles]
+            found = self._probabilities([part for part in inputs if part is not None])
+            for (_, tile), part in zip(tiles, inputs, strict=True):
+                yield None if part is None else self._in_world(tile, next(found))
+        finally:
+            self._model.train(was_training)
+
     def _read_ahead(
         self, reader: EmReader, tiles: Iterator[Tile]
     ) -> Iterator[tuple[list[Tile], list[NDArray[np.uint8] | None]]]:
@@ -271,8 +289,7 @@ class Predictor:
         return changed.view_as(raw)
 
     def _answer(self, values: Tensor) -> Tensor:
-        enabled = self._autocast is not None
-        with torch.autocast(self.device.type, dtype=self._autocast or torch.bfloat16, enabled=enabled):
+        with self._autocast:
             logits = self._model(values)
         expected = (len(values), len(self.card.columns), *values.shape[2:])
         if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
@@ -284,10 +301,13 @@ class Predictor:
         return torch.sigmoid(logits.to(torch.float32))
 
     def _add(self, slabs: _Slabs, tile: Tile, values: Tensor, weights: list[Tensor]) -> None:
-        axis = self._axes[tile.view]
-        values = values if axis is None else values.unsqueeze(axis + 1)
         z, y, x = (part[number] for part, number in zip(weights, tile.numbers, strict=True))
-        slabs.add(tile.box, values, z / len(self._axes), y, x)
+        slabs.add(tile.box, self._in_world(tile, values), z / len(self._axes), y, x)
+
+    def _in_world(self, tile: Tile, values: Tensor) -> Tensor:
+        """Return a tile's values with the axis back that it was sliced across."""
+        axis = self._axes[tile.view]
+        return values if axis is None else values.unsqueeze(axis + 1)
 
     def _laid(self, axis: int | None) -> Shape3:
         """Return the voxels of a tile along the axes of the world."""
@@ -391,6 +411,21 @@ def all_flips(dimensions: int) -> tuple[tuple[int, ...], ...]:
     """Return all sets of axes that a tile can be mirrored along: 4 in 2D, 8 in 3D."""
     axes = range(dimensions)
     return tuple(flip for length in range(dimensions + 1) for flip in combinations(axes, length))
+
+
+def autocast_of(precision: str, device: torch.device) -> torch.autocast:
+    """Return the arithmetic of a precision, as a context.
+
+    Raises
+    ------
+    RequestError
+        If it is none of ``fp32``, ``bf16`` and ``fp16``.
+    """
+    kinds = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in kinds:
+        raise RequestError(f"the precision {precision!r}", "fp32, bf16 or fp16")
+    kind = kinds[precision]
+    return torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
