@@ -42,6 +42,7 @@ from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.challenge.layout import crop_em_path, label_path
 from cellmap_tui.challenge.local import add_local_crops
 from cellmap_tui.services.settings import Settings
+from cellmap_tui.volumes.planes import PlaneCache
 from cellmap_tui.volumes.write import write_array, write_multiscale
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ async def measure(root: Path, crop: Crop, keys: int, kinds: tuple[str, ...]) -> 
             source._source._kept_bytes = 0
             if source._source._labels is not None:
                 source._source._labels.cache.clear()
+            for predicted in source._predicted.values():
+                predicted._cache = PlaneCache()
             times["cold"].append(await press(app, "right_curly_bracket"))
             await quiet(app)
             with app._context():

@@ -206,6 +206,10 @@ async def test_the_next_slices_are_drawn_before_the_key(source: CropSlices) -> N
         assert screen.view._frames.get(source.key, screen.view._wanted) is not None
         assert [spec for spec in drawn if spec.point == (9, 16, 16)] == []
         await settled(pilot)
+        for _ in range(4):
+            await pilot.press("right_square_bracket")
+            assert screen.view._frames.get(source.key, screen.view._wanted) is not None
+            await settled(pilot)
 
 
 def test_what_is_drawn_is_said_in_words() -> None:

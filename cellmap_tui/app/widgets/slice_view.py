@@ -326,6 +326,8 @@ class SliceView(Widget, can_focus=True):
         frame = self._frames.get(self._source.key, self._wanted)
         if frame is not None and not self._is_drawing:
             self._paint(frame.drawing, frame.strips, self._wanted)
+            if self._draws_ahead and not coarse:
+                self._ask_ahead()
         elif not self._is_drawing:
             self._start()
 
