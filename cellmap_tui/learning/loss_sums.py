@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from cellmap_tui.errors import RequestError
 from cellmap_tui.learning.loss_labels import precise
 
 if TYPE_CHECKING:
@@ -43,14 +44,22 @@ def column_sums(logits: Tensor, labels: Labels, gamma: float = 0.0) -> Tensor:
     gamma
         Exponent of the focal weight; 0: plain cross-entropy.
 
+    Raises
+    ------
+    RequestError
+        If the shapes differ.
+
     Returns
     -------
     Tensor
         float64 ``[columns, 6]``: see `ABSENT_LOSS` and the others. Differentiable in the logits, once.
     """
     if tuple(logits.shape) != (labels.shape[0], labels.columns, *labels.shape[1:]):
-        told = (labels.shape[0], labels.columns, *labels.shape[1:])
-        raise ValueError(f"logits of shape {tuple(logits.shape)} for labels of shape {told}")
+        wanted = (labels.shape[0], labels.columns, *labels.shape[1:])
+        raise RequestError(
+            f"the network answers logits of shape {tuple(logits.shape)}, and the labels are {wanted}",
+            "a network has an output channel for each column and the patch's own shape",
+        )
     sums: Tensor = _ColumnSums.apply(logits, labels, gamma)  # type: ignore[no-untyped-call]
     return torch.cat([sums, labels.counts()], dim=1)
 

@@ -11,6 +11,7 @@ import torch
 from cellmap_tui.errors import RequestError
 from cellmap_tui.learning.build_network import build_network
 from cellmap_tui.learning.model_card import OWN
+from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,7 +66,8 @@ def step_cost(
     Raises
     ------
     RequestError
-        If the network cannot be run on tensors without values.
+        If the network cannot be run on its patch: one that is too small for its levels, or a network of one's
+        own that takes other channels.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -81,9 +83,19 @@ def step_cost(
             output = network(torch.empty(batch_size, card.in_channels, *card.patch, dtype=values, device="meta"))
             scales = [output] if isinstance(output, torch.Tensor) else output
             torch.autograd.backward([scale.float().sum() for scale in scales])
-    except (RuntimeError, NotImplementedError, TypeError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise RequestError(f"the cost of {card.architecture} cannot be counted: {told}", "") from error
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        told = printable(" ".join(str(error).split())[:200])
+        patch = "×".join(map(str, card.patch))
+        raise RequestError(
+            f"{card.architecture} cannot learn from a patch of {patch} voxels: {told}",
+            "choose a larger patch, fewer levels or another network",
+        ) from error
+    wanted = (batch_size, len(card.columns), *card.patch)
+    if tuple(scales[0].shape) != wanted:
+        raise RequestError(
+            f"{card.architecture} answers {tuple(scales[0].shape)}, and the configuration asks for {wanted}",
+            "a network has an output channel for each class (and core) and the patch's own shape",
+        )
     parameters = sum(part.numel() for part in network.parameters() if part.requires_grad)
     output_bytes = sum(scale.numel() for scale in scales) * value_bytes * 2
     weight_bytes = parameters * (4 + 4 + OPTIMIZER_BYTES + (4 if ema else 0))

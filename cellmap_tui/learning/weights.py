@@ -7,6 +7,7 @@ A head of another width keeps the rows of the columns that both networks have. F
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -208,7 +209,9 @@ def load_file(path: Path) -> Any:
         If it is cut short, no file of torch, or holds more than weights and plain values.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old pickle protocols; what cannot be read is an error below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise MissingDataError(f"no checkpoint {path}", "check the path") from None
     except IsADirectoryError:
@@ -223,7 +226,7 @@ def load_file(path: Path) -> Any:
 
 
 def _unpickling(path: Path, error: Exception) -> tuple[str, str]:
-    if "Unsupported global" in str(error) or "WeightsUnpickler" in str(error):
+    if "nsupported global" in str(error) or "nsupported class" in str(error):
         return (
             f"{path} holds Python objects beside weights, and these are not loaded: they can run code",
             "save the network's state_dict() and give that",
