@@ -78,7 +78,7 @@ def run_work(context: Context, command: str, request: object, show: Callable[[An
         raise RequestError(f"{command} needs a terminal to open the app on", f"add --batch to run {command} here")
     from cellmap_tui.app.app import run_app
 
-    start = {"fetch-data": "fetch", "make-datasplit": "train"}.get(command, "runs")
+    start = {"fetch-data": "fetch", "make-datasplit": "train", "train": "train"}.get(command, "runs")
     return run_app(context.settings, start=start, options={"command": command, "request": request})
 
 

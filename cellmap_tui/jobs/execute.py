@@ -197,6 +197,9 @@ class _Signals:
             # A forked child, such as a data loader's worker, has this handler too: it shall just die.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        elif number == getattr(signal, "SIGUSR1", None):
+            # A queue may send it to the script and to the process, and a script passes it on: once is enough.
+            self._recorder.request_stop("SIGUSR1")
         elif self._is_armed and self._recorder.stop_requested_by is not None:
             # A third one, when the work is stuck below Python, ends the process outright.
             signal.signal(number, signal.SIG_DFL)

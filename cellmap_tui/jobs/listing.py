@@ -113,6 +113,29 @@ def find_run(runs_root: Path, ref: str) -> RunDir:
     raise _not_one(ref, matches, runs)
 
 
+def newest_run(runs_root: Path, command: str) -> RunDir:
+    """Return the newest run of a command.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none.
+    """
+    runs = [run for run in run_dirs(runs_root) if _is_of(run, command)]
+    if not runs:
+        raise UnknownNameError(f"no {command} run in {runs_root}", "start one, or name another root with --runs-root")
+    return _newest(runs)
+
+
+def _is_of(run: RunDir, command: str) -> bool:
+    if RUN_NAME.fullmatch(run.run_id):
+        return run.run_id.partition("-")[2].rpartition("-")[0] == command
+    try:
+        return read_request(run).command == command
+    except CellmapError:
+        return False
+
+
 def _meant(runs: list[RunDir], ref: str) -> list[RunDir]:
     """Return the runs that `ref` fits best: as a name, as the beginning of a name or short id, as a part."""
     if not ref:

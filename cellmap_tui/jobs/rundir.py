@@ -57,7 +57,7 @@ class RunDir:
 
     @property
     def request_path(self) -> Path:
-        """What was asked; written once."""
+        """What was asked; replaced only when the run is resumed with another request."""
         return self.path / "request.json"
 
     @property
@@ -84,6 +84,11 @@ class RunDir:
     def log_path(self) -> Path:
         """What the job wrote to stdout and stderr, and tracebacks."""
         return self.path / "log.txt"
+
+    @property
+    def cluster_path(self) -> Path:
+        """Which cluster's queue the job is to wait in; only where one was rendered for it."""
+        return self.path / "cluster.json"
 
     @property
     def result_path(self) -> Path:
@@ -155,6 +160,37 @@ def create_run(runs_root: Path, command: str, request: object, argv: Sequence[st
             f"cannot make a run directory in {runs_root}: {error.strerror}", "choose another with --runs-root"
         ) from None
     return run
+
+
+def replace_request(run: RunDir, request: object, argv: Sequence[str] | None = None) -> None:
+    """Write what is asked of a run from now on, only while no job lives; the request before stays, under ``earlier``.
+
+    Raises
+    ------
+    DataError
+        If its request cannot be read.
+    RequestError
+        If a field of the request does not have its type.
+    """
+    from cellmap_tui.services.models import from_json, to_builtins, to_json
+
+    document = read_json_object(run.request_path)
+    if document is None:
+        raise DataError(f"run {run.run_id} has no request.json", "it cannot be started again")
+    from_json(to_json(request), type(request), source=str(document.get("command")))
+    before = {name: document.get(name) for name in ("changed", "argv", "cwd", "request")}
+    earlier = document.get("earlier")
+    document |= {
+        "tool_version": __version__,
+        "changed": round(time.time(), 3),
+        "argv": [_without_password(argument) for argument in argv or ()],
+        "cwd": _working_dir(),
+        "environment": environment_summary(),
+        "request": to_builtins(request),
+        "earlier": [*(earlier if isinstance(earlier, list) else []), before],
+    }
+    replace_file(run.request_path, _encode(document), durable=True)
+    run.result_path.unlink(missing_ok=True)
 
 
 def mark_queued(run: RunDir, by: str) -> None:

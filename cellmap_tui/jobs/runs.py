@@ -15,10 +15,10 @@ from cellmap_tui.jobs.control import ask_pause, ask_resume, ask_stop, discard_re
 from cellmap_tui.jobs.events import FORMAT_VERSION
 from cellmap_tui.jobs.launch import WORKER, launch
 from cellmap_tui.jobs.listing import RunIndex, find_run, list_runs
-from cellmap_tui.jobs.lock import RunLock
+from cellmap_tui.jobs.lock import RunLock, is_locked
 from cellmap_tui.jobs.process import host_name, process_token, user_name
 from cellmap_tui.jobs.prune import PrunePlan, PruneResult, prune, prune_plan, size_on_disk
-from cellmap_tui.jobs.rundir import RunDir, mark_queued, read_request
+from cellmap_tui.jobs.rundir import RunDir, mark_queued, read_request, replace_request
 from cellmap_tui.jobs.state import read_state
 from cellmap_tui.jobs.summary import RunSummary, summarise
 
@@ -113,10 +113,19 @@ def resume_run(run: RunDir, by: str | None = None, worker: Sequence[str] = WORKE
     return launch(run, worker)
 
 
-def requeue(run: RunDir, by: str | None = None) -> None:
+def requeue(run: RunDir, by: str | None = None, *, request: object = None, argv: Sequence[str] | None = None) -> None:
     """Put a stopped, lost or failed run back into state ``queued``, to be launched or executed again.
 
     Its events go on after those that are there.
+
+    Parameters
+    ----------
+    by
+        Who asks; this user by default.
+    request
+        What is asked of it now, in place of what was asked; then a run that is done may go on as well.
+    argv
+        The command line of the new request, for the record.
 
     Raises
     ------
@@ -126,9 +135,9 @@ def requeue(run: RunDir, by: str | None = None) -> None:
         If its request cannot be read.
     """
     summary = summarise(run)
-    if summary.state == "done":
+    if summary.state == "done" and request is None:
         raise RequestError(f"run {run.run_id} is done", "start a new run to do the work again")
-    if summary.is_live:
+    if summary.is_live and not _only_waits(run, summary):
         raise RequestError(
             f"run {run.run_id} is {summary.state}", f"watch it with `cellmap-tui runs follow {run.run_id}`"
         )
@@ -136,7 +145,14 @@ def requeue(run: RunDir, by: str | None = None) -> None:
         raise RequestError(f"run {run.run_id} was written by a newer version", "update cellmap-tui to resume it")
     with RunLock(run.lock_path):
         discard_requests(run)
+        if request is not None:
+            replace_request(run, request, argv)
         mark_queued(run, by or user_name())
+
+
+def _only_waits(run: RunDir, summary: RunSummary) -> bool:
+    """Whether a run was only prepared for a cluster's queue: the job that comes out of it starts it so."""
+    return summary.state == "queued" and run.cluster_path.exists() and not is_locked(run.lock_path)
 
 
 def _live(run: RunDir, action: str) -> RunSummary:

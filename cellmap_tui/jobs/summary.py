@@ -242,6 +242,8 @@ def _summary(
     problem: str | None,
 ) -> RunSummary:
     shown = judged_state(state.state, sign)
+    if shown == "lost" and state.state == "queued" and run.cluster_path.exists():
+        shown = "queued"  # a cluster's queue may take days
     progress = _progress(events)
     latest = progress[-1] if progress else None
     done = number_or_none(latest.fields.get("done")) if latest else None

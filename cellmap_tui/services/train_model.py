@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - models are read by their annotations
 from typing import Literal
 
@@ -145,8 +145,6 @@ class TrainResult:
     """Epochs that are done, earlier parts of the same run included."""
     steps: int
     """Batches that were learned from, likewise."""
-    loss: float | None
-    """Mean loss of the last epoch."""
     best_epoch: int | None
     """Epoch of the best checkpoint; None without a validation."""
     best_value: float | None
@@ -163,6 +161,8 @@ class TrainResult:
     """Time that this part of the run took."""
     preflight: Preflight
     """What the look before the first step found."""
+    validation: dict[str, float | None] = field(default_factory=dict)
+    """What the last validation found, by the names of events."""
 
     @property
     def exit_code(self) -> int:
