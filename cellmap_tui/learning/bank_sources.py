@@ -124,11 +124,15 @@ def _plan(source: CropSource, request: BankRequest) -> CropPlan | LeftOut:
 
 def _annotated(source: CropSource) -> list[str]:
     """Return the label groups of a crop that may be used."""
+    wanted = set(source.classes)
+    return [name for name in _on_disk(source) if not wanted or name in wanted]
+
+
+def _on_disk(source: CropSource) -> list[str]:
+    """Return every label group of a crop."""
     with os.scandir(source.labels) as entries:
         names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-    wanted = set(source.classes)
-    names = [name for name in names if name != ALL_IDS and (not wanted or name in wanted)]
-    return [name for name in names if is_volume(source.labels / name)]
+    return [name for name in names if name != ALL_IDS and is_volume(source.labels / name)]
 
 
 def _needed(request: BankRequest, annotated: Sequence[str]) -> list[str]:
@@ -185,7 +189,31 @@ def _check_annotated(request: BankRequest, plans: Sequence[CropPlan], left_out: 
     for target in request.targets.targets:
         if any(_is_known(target, plan, request) for plan in plans):
             continue
-        raise _unknown(target, plans, left_out)
+        hidden = [source for source in request.crops if _is_hidden(target, source, request)]
+        raise _not_named(target, hidden, request) if hidden else _unknown(target, plans, left_out)
+
+
+def _is_hidden(target: Target, source: CropSource, request: BankRequest) -> bool:
+    """Return whether a crop is annotated for a target on disk, but its row of the split names other classes only."""
+
+    def is_known(annotated: list[str]) -> bool:
+        return any(class_source(name, annotated, labels=request.labels).arrays for name in target.classes)
+
+    return bool(source.classes) and is_known(_on_disk(source)) and not is_known(_annotated(source))
+
+
+def _not_named(target: Target, hidden: Sequence[CropSource], request: BankRequest) -> MissingDataError:
+    """Say that the annotations are there and the split leaves them out, and how it takes them in."""
+    named = tuple(dict.fromkeys(name for source in request.crops for name in source.classes))
+    crops = "1 of its crops" if len(hidden) == 1 else f"{len(hidden)} of its crops"
+    some = ", ".join(source.ref for source in hidden[:_SHOWN]) + (" …" if len(hidden) > _SHOWN else "")
+    wanted = ",".join(dict.fromkeys((*named, *target.classes)))
+    return MissingDataError(
+        printable(
+            f"the split names only {', '.join(named)}; {crops} are annotated for {target.name!r} as well ({some})"
+        ),
+        f"make a split with it: cellmap-tui --batch make-datasplit -c {wanted} -cp another.csv",
+    )
 
 
 def _unknown(target: Target, plans: Sequence[CropPlan], left_out: Sequence[LeftOut]) -> MissingDataError:

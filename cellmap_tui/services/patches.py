@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.services.patches_model import ColumnStatistics, LeftOutCrop, PatchesResult
 from cellmap_tui.services.patches_open import open_bank_of, open_loader
+from cellmap_tui.services.report import run_folder
 from cellmap_tui.text import size
 
 if TYPE_CHECKING:
@@ -48,7 +49,19 @@ def make_patches(request: PatchesRequest, report: Reporter) -> PatchesResult:
         request.output.parent.mkdir(parents=True, exist_ok=True)
         save_png(request.output, picture)
         report.artefact(request.output, "picture")
+    _keep_looks(request, loader, report)
     return tally.result(request, bank_s, rate)
+
+
+def _keep_looks(request: PatchesRequest, loader: PatchLoader, report: Reporter) -> None:
+    """Keep patches in the folder of the run for the app, unless a file was named for their picture."""
+    folder = run_folder(report)
+    if not request.show or request.output is not None or folder is None:
+        return
+    from cellmap_tui.services.patch_looks import FILE, save_looks
+
+    save_looks(folder / FILE, request, loader)
+    report.artefact(folder / FILE, "patches")
 
 
 def first_patches(request: PatchesRequest, report: Reporter) -> NDArray[np.uint8] | None:

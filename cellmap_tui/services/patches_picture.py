@@ -84,12 +84,13 @@ def _panels(
     for column, name in enumerate(batch.columns):
         plane = states[column]
         ground = raw if fits else np.full(plane.shape, 96, np.uint8)
-        layer = Layer(large((plane == 1).astype(np.uint8)), _colour(name, targets))
+        layer = Layer(large((plane == 1).astype(np.uint8)), column_colour(name, targets))
         panels.append(render_slice(large(ground), [layer], unknown=large(plane == 255)))
     return panels
 
 
-def _colour(column: str, targets: Targets) -> tuple[int, int, int]:
+def column_colour(column: str, targets: Targets) -> tuple[int, int, int]:
+    """Return the colour of a channel: that of its target's class."""
     from cellmap_tui.volumes.colours import class_colour
 
     target = targets.get(column.removesuffix("/core"))

@@ -46,7 +46,7 @@ def propose(request: ProposeRequest, report: Reporter) -> ProposeResult:
     CellmapError
         If crops or classes are wrong, or nothing can be learned.
     """
-    result, texts = _proposal(request, report)
+    result, texts = drafts(request, report)
     _check_places(texts, request)
     for path, text in texts.items():
         from cellmap_tui.services.config import write_text
@@ -60,12 +60,13 @@ def plan_propose(request: ProposeRequest, report: Reporter) -> ProposeResult:
     """Return what `propose` would propose and write; writes no configuration."""
     import dataclasses
 
-    result, _texts = _proposal(request, report)
+    result, _texts = drafts(request, report)
     groups = tuple(dataclasses.replace(group, path=None) for group in result.groups)
     return dataclasses.replace(result, groups=groups, written=())
 
 
-def _proposal(request: ProposeRequest, report: Reporter) -> tuple[ProposeResult, dict[Path, str]]:
+def drafts(request: ProposeRequest, report: Reporter) -> tuple[ProposeResult, dict[Path, str]]:
+    """Return what is proposed and the text of each file that would be written; writes none of them."""
     catalog = _catalog(request)
     chosen = choose_crops(request, catalog)
     targets = choose_targets(request, catalog, chosen.crops)
