@@ -148,6 +148,8 @@ def card_of(
     python_path, python_sha256
         The Python file that holds the configuration's own network, and its hash.
     """
+    from cellmap_tui.learning.config_write import plain_value
+
     first = config.input_array_info[0]
     inputs = tuple(InputScale(info.name, info.shape, info.scale_nm) for info in config.input_array_info)
     own = None if config.model is None else _own_model(config.model, python_path, python_sha256)
@@ -158,7 +160,7 @@ def card_of(
         shape=first.shape,
         voxel_size_nm=first.scale_nm,
         in_channels=len(inputs),
-        model_kwargs=dict(config.model_kwargs),
+        model_kwargs=plain_value(config.model_kwargs),
         model_name=config.model_name,
         input_scales=inputs,
         value_transforms=_plain_transforms(config),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -125,6 +126,13 @@ def test_a_card_follows_from_a_configuration(tmp_path):
     assert (card.architecture, card.dimensions, card.patch) == ("2d_unet", 2, (128, 96))
     assert (card.spacing_nm, card.in_channels) == ((4, 2), 1)
     assert card.versions["torch"]
+
+
+def test_options_of_a_configuration_are_in_the_card_as_they_are_read_back(tmp_path):
+    config = dataclasses.replace(read(tmp_path, "").checked(), model_kwargs={"features": (8, 16), "at": tmp_path})
+    card = card_of(config, ("nuc",))
+    assert card.model_kwargs == {"features": [8, 16], "at": str(tmp_path)}
+    assert parse_card(card_json(card)) == card
 
 
 def test_a_flat_patch_along_another_axis_keeps_the_other_two():
