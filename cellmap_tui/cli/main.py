@@ -30,6 +30,9 @@ TRIPLES = {
 }
 """Flags that take several numbers; each command reads them with `arguments.triple` or its like."""
 
+SINGLES = {"visualize": frozenset({"--margin"})}
+"""Flags that take one number in a command, so that the crop after it stays a crop."""
+
 EPILOG = """\
 Without a command the app opens. A working command opens the app on its screen, with the options filled
 in; with --batch (or without a terminal) it runs here. Commands that only print never open the app.
@@ -79,7 +82,8 @@ def _tell(error: CellmapError, argv: Sequence[str], *, debug: bool) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    words = join_numbers(with_hyphens(argv), TRIPLES)
+    single = next((SINGLES[word] for word in argv if word in SINGLES), frozenset[str]())
+    words = join_numbers(with_hyphens(argv), {flag: most for flag, most in TRIPLES.items() if flag not in single})
     context, rest = split_globals(words)
     if "--version" in rest[:1]:
         from cellmap_tui.version import __version__
