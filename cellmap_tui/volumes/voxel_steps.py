@@ -1,0 +1,197 @@
+"""Steps that need no more than the surroundings of a voxel: smoothing, thresholds, opening and closing.
+
+Each says how far it looks. A block that is read with that much of its neighbours comes out as it would in
+one pass over the volume; at the volume's own faces nothing is made up: what lies beyond is neither
+foreground nor background.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from cellmap_tui.volumes.blocks import Computed, around
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from dataclasses import dataclass
+
+    from numpy.typing import NDArray
+
+    from cellmap_tui.challenge.grid import Shape3, Vec3
+    from cellmap_tui.volumes.arrays import Voxels
+    from cellmap_tui.volumes.blocks import Readable
+    from cellmap_tui.volumes.geometry import Box
+else:
+    from dataclasses import dataclass
+
+TRUNCATE = 3.0
+"""Smoothing looks this many of its widths far."""
+
+
+class VoxelStep(Protocol):
+    """Turns the voxels of a block into others."""
+
+    @property
+    def reach(self) -> Shape3:
+        """How many voxels it looks far on each axis."""
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return the new voxels of a box; what depends on voxels beyond its faces is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sigmoid:
+    """Logits to probabilities."""
+
+    @property
+    def reach(self) -> Shape3:
+        """It looks at the voxel alone."""
+        return (0, 0, 0)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return probabilities, float32."""
+        from scipy.special import expit
+
+        return np.asarray(expit(values.astype(np.float32)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Stored values to probabilities."""
+
+    factor: float
+    """What a stored value is multiplied by."""
+
+    @property
+    def reach(self) -> Shape3:
+        """It looks at the voxel alone."""
+        return (0, 0, 0)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return probabilities, float32."""
+        return values.astype(np.float32) * np.float32(self.factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Smooth:
+    """A Gaussian."""
+
+    sigma_voxels: Vec3
+    """Its width on each axis."""
+
+    @property
+    def reach(self) -> Shape3:
+        """As far as the Gaussian is cut off."""
+        z, y, x = (int(TRUNCATE * sigma + 0.5) for sigma in self.sigma_voxels)
+        return (z, y, x)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return smoothed values, float32."""
+        from scipy.ndimage import gaussian_filter
+
+        smoothed = gaussian_filter(
+            values.astype(np.float32, copy=False), self.sigma_voxels, mode="nearest", truncate=TRUNCATE
+        )
+        return np.asarray(smoothed)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Foreground is above a value."""
+
+    above: float
+    """The value."""
+
+    @property
+    def reach(self) -> Shape3:
+        """It looks at the voxel alone."""
+        return (0, 0, 0)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return a mask."""
+        if values.dtype.kind == "f":
+            return np.asarray(values > values.dtype.type(self.above))
+        return np.asarray(values > self.above)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """Opening or closing with a ball."""
+
+    what: Literal["open", "close"]
+    """``open`` removes what is thinner than the ball, ``close`` fills gaps that are."""
+    radius_nm: float
+    """Radius of the ball."""
+    voxel_size_nm: Vec3
+    """Edges of a voxel."""
+
+    @property
+    def reach(self) -> Shape3:
+        """Twice the radius: it shrinks and grows."""
+        z, y, x = (2 * math.ceil(self.radius_nm / size) for size in self.voxel_size_nm)
+        return (z, y, x)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return the new mask."""
+        mask = values != 0
+        if self.what == "open":
+            return self._grown(self._shrunk(mask))
+        return self._shrunk(self._grown(mask))
+
+    def _shrunk(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return ~self._grown(~mask)
+
+    def _grown(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        from scipy.ndimage import distance_transform_edt
+
+        if not mask.any() or mask.all():
+            return mask
+        distance = distance_transform_edt(~mask, sampling=self.voxel_size_nm)
+        return np.asarray(distance <= self.radius_nm * (1 + 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Voxels that belong to others are taken out."""
+
+    others: tuple[Readable, ...]
+    """Volumes of the same shape: foreground where not 0."""
+
+    @property
+    def reach(self) -> Shape3:
+        """It looks at the voxel alone."""
+        return (0, 0, 0)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return the values, 0 where another volume has foreground."""
+        taken = np.zeros(box.shape, np.bool_)
+        for other in self.others:
+            taken |= other.read(box) != 0
+        return np.where(taken, values.dtype.type(0), values)
+
+
+def stepped(source: Readable, steps: Sequence[VoxelStep]) -> Readable:
+    """Return what steps make of a volume, worked out wherever it is read.
+
+    Parameters
+    ----------
+    source
+        The volume.
+    steps
+        One after the other.
+    """
+    if not steps:
+        return source
+    z, y, x = (sum(step.reach[axis] for step in steps) for axis in range(3))
+
+    def read(box: Box) -> Voxels:
+        wide, place = around(box, (z, y, x), source.shape)
+        values = source.read(wide)
+        for step in steps:
+            values = step.apply(values, wide)
+        return values[place]
+
+    return Computed(source.shape, read)
