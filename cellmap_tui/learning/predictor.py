@@ -163,7 +163,12 @@ class Predictor:
         return out
 
     def stream(
-        self, reader: EmReader, box: Box | None = None, *, told: Callable[[int], None] | None = None
+        self,
+        reader: EmReader,
+        box: Box | None = None,
+        *,
+        told: Callable[[int], None] | None = None,
+        first_row: int | None = None,
     ) -> Iterator[tuple[Box, Tensor]]:
         """Yield the probabilities of a volume slab by slab; each voxel once.
 
@@ -175,6 +180,9 @@ class Predictor:
             Part of the volume that is wanted; its probabilities are those of the whole. None: all of it.
         told
             Called with the number of tiles after each batch; may raise to give up.
+        first_row
+            Row of the output grid before which nothing is wanted any more. Tiles go through the network in the
+            same batches as without it, so what follows is the same bit by bit.
 
         Yields
         ------
@@ -184,12 +192,14 @@ class Predictor:
         """
         wanted = Box((0, 0, 0), reader.shape) if box is None else box
         plans = self.plans(reader.shape)
-        slabs = _Slabs(wanted, len(self.card.columns), self._window(), self._step(), self.device)
+        row = wanted.start[0] if first_row is None else min(max(first_row, wanted.start[0]), wanted.stop[0])
+        rest = Box((row, *wanted.start[1:]), wanted.stop)
+        slabs = _Slabs(rest, len(self.card.columns), self._window(), self._step(), self.device)
         weights = [[torch.from_numpy(part).to(self.device) for part in plan.weights] for plan in plans]
         was_training = self._model.training
         self._model.eval()
         try:
-            for tiles, batch in self._read_ahead(reader, _ordered(plans, wanted)):
+            for tiles, batch in self._read_ahead(reader, _ordered(plans, wanted), row):
                 found = self._probabilities([part for part in batch if part is not None])
                 for tile, part in zip(tiles, batch, strict=True):
                     yield from slabs.finished(tile.box.start[0])
@@ -217,15 +227,17 @@ class Predictor:
             self._model.train(was_training)
 
     def _read_ahead(
-        self, reader: EmReader, tiles: Iterator[Tile]
+        self, reader: EmReader, tiles: Iterator[Tile], row: int
     ) -> Iterator[tuple[list[Tile], list[NDArray[np.uint8] | None]]]:
-        """Yield batches, the next one being read meanwhile."""
+        """Yield batches, the next one being read meanwhile; those that end before a row are passed over."""
 
         def read(group: list[Tile]) -> list[NDArray[np.uint8] | None]:
             return [self._tile_input(reader, tile) for tile in group]
 
         with ThreadPoolExecutor(1, "cellmap-tiles") as pool:
             group = list(islice(tiles, self.batch_size))
+            while group and all(tile.box.stop[0] <= row for tile in group):
+                group = list(islice(tiles, self.batch_size))
             coming = pool.submit(read, group)
             while group:
                 batch = coming.result()
