@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import DataError, MissingDataError
+from cellmap_tui.jobs.death import memory_death
 from cellmap_tui.jobs.events import END_STATES, FORMAT_VERSION, Event, decode_lines
 from cellmap_tui.jobs.files import integer_or_none, number_or_none, text_or_none
 from cellmap_tui.jobs.liveness import Pulse, Sign, judged_state
@@ -250,6 +251,7 @@ def _summary(
     total = number_or_none(latest.fields.get("total")) if latest else None
     rate = _rate(progress) if shown == "running" else None
     said = next((e for e in reversed(_present(events)) if e.kind in {"note", "warning", "error"}), None)
+    death = memory_death(run) if shown == "lost" else None
     is_over = shown in {*END_STATES, "lost"}
     versions = [request.version if request else 0, state.version, *(e.version for e in events)]
     return RunSummary(
@@ -268,8 +270,8 @@ def _summary(
         unit=text_or_none(latest.fields.get("unit")) if latest else None,
         rate=rate,
         eta_s=(total - done) / rate if rate and total is not None and done is not None else None,
-        message=text_or_none(said.fields.get("message")) if said else None,
-        remedy=text_or_none(said.fields.get("remedy")) if said else None,
+        message=death.message if death else text_or_none(said.fields.get("message")) if said else None,
+        remedy=death.remedy if death else text_or_none(said.fields.get("remedy")) if said else None,
         exit_code=state.exit_code if is_over else None,
         by=state.by,
         arguments=request.arguments if request else (),

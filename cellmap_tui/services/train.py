@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import RefusedError
 from cellmap_tui.services.report import run_folder
+from cellmap_tui.services.telemetry import Telemetry
 from cellmap_tui.services.train_model import EndReason, TrainResult
 from cellmap_tui.services.train_prepare import crops_in_words, keep, prepare, python_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractContextManager
 
     from cellmap_tui.learning.bank import Bank
     from cellmap_tui.learning.train_listener import TrainOutcome
@@ -52,7 +52,7 @@ def train(request: TrainRequest, report: Reporter) -> TrainResult:
     card = prepared.card
     report.note(f"{card.model_name}: {len(card.columns)} channels, {crops_in_words(prepared.split)}")
     bank = open_training_bank(prepared, request, report)
-    with telemetry_into(folder):
+    with Telemetry(folder):
         objects = python_objects(prepared)
         look = _looked(prepared, bank, request, report, objects)
         if request.dry_run:
@@ -96,13 +96,6 @@ def open_training_bank(prepared: Prepared, request: TrainRequest, report: Report
     )
     report.checkpoint()
     return bank
-
-
-def telemetry_into(folder: Path) -> AbstractContextManager[object]:
-    """Return a context in which readings of device and host are written, once a second."""
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 def _looked(

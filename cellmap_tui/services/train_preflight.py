@@ -99,9 +99,7 @@ def tell(found: Preflight, report: Reporter) -> None:
 def _crops(prepared: Prepared, bank: Bank) -> list[PreflightFinding]:
     train, validate = bank.of_usage("train"), bank.of_usage("validate")
     found = []
-    words = (
-        f"{count(len(train))} to train on, {count(len(validate))} to validate on, {size(bank.size_bytes)} prepared"
-    )
+    words = f"{count(len(train))} to train on, {count(len(validate))} to validate on"
     if not train:
         reasons = "; ".join(dict.fromkeys(one.reason for one in bank.left_out)) or "the split has none"
         found.append(PreflightFinding("crops", "problem", f"none to train on: {reasons}", "check the split"))
@@ -223,7 +221,11 @@ def _devices(config: TrainConfig, cost: StepCost | None, machine: Any) -> list[P
 
     if machine.device.type != "cuda":
         words = f"{machine.words()}, {torch.get_num_threads()} threads"
-        return [PreflightFinding("device", "ok", words)]
+        found = [PreflightFinding("device", "ok", words)]
+        if config.devices > 1:
+            value = f"{config.devices} asked for, and no GPU is there: as many processes share the processors"
+            found.append(PreflightFinding("devices", "warning", value, "--devices 1"))
+        return found
     found = []
     there = torch.cuda.device_count()
     if config.devices > there:
@@ -290,9 +292,8 @@ def _steps_left(prepared: Prepared) -> int:
 
 
 def _eta(config: TrainConfig, step_s: float, eta_s: float) -> PreflightFinding:
-    words = (
-        f"{duration(step_s * config.iterations_per_epoch)} an epoch, {duration(eta_s)} in all, without validations"
-    )
+    epoch_s = step_s * config.iterations_per_epoch
+    words = f"{_seconds(epoch_s)} an epoch, {_seconds(eta_s)} in all, without validations"
     if config.max_hours is not None and eta_s > config.max_hours * 3600:
         epochs = int(config.max_hours * 3600 / max(1e-9, epoch_s))
         value = f"{words}; max_hours allows about {count(epochs)} of {count(config.epochs)} epochs"
