@@ -100,6 +100,9 @@ class Validator:
         self._slices = choose_slices(readers, self._rules.sample_count)
         self._readers = {reader.crop.ref: reader for reader in readers}
         self.last: Validation | None = None
+        """What the last validation found."""
+        self.samples: tuple[Path, ...] = ()
+        """The example slices that it wrote."""
 
     def __call__(self, call: ValidationCall) -> dict[str, float]:
         """Measure a network; return values by their names in events, NaN where nothing could be measured."""
@@ -130,7 +133,7 @@ class Validator:
             self._keep_limit(call.folder)
             if limit.tiles is not None:
                 self._show(predictor, scorer, writer, call)
-        self.last = found
+        self.last, self.samples = found, () if writer is None else tuple(writer.paths)
         told = found.values(self._rules.metrics)
         told |= {"val/seconds": found.seconds, "val/tiles": float(found.tiles)}
         return told | (dict(scorer.values()) if scorer is not None else {})
