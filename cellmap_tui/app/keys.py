@@ -123,6 +123,19 @@ PANES = (
     Key(
         "split.move", "m", "other side", "Bind this crop to the other side of the split, then let it be drawn again."
     ),
+    Key(
+        "train.plan", "P", "plan", "Propose which classes are learned together, at which scale, and by which network."
+    ),
+    Key(
+        "train.patches", "B", "patches", "Look at the patches that a network would be fed, from the bank of a split."
+    ),
+    Key("plan.gpu", "m", "GPU memory", "Choose the memory of the GPU that is planned for."),
+    Key("patches.varied", "m", "augmented", "Show patches as they are varied for training, or as they are."),
+    Key("patches.next", "right,l", "next patch", "Show the next patch.", "← →"),
+    Key("patches.previous", "left,h", "patch before", "Show the patch before."),
+    Key("patches.draw", "r", "draw more", "Draw other patches from the bank, as a job."),
+    Key("targets.scan", "o", "count", "Look through the labels on disk for the targets, as a job; asks first."),
+    Key("targets.split", "d", "split", "Choose the split whose crops are counted."),
     Key("eval.compare", "c", "compare", "Compare with another evaluation, side by side; again to choose another."),
     Key("eval.turn", "t", "all pairs", "Change between the classes and all pairs of crop and class."),
     Key("classes.resolve", "i", "resolve id", "Find the class of an id, its parents and members."),

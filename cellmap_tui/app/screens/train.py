@@ -44,6 +44,8 @@ class TrainScreen(BaseScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.save", "write", "write", help="Write the split as a CSV; asks first."),
         bind("split.turn", "turn", "options", help="Change between the crops and the options."),
+        bind("train.plan", "plan"),
+        bind("train.patches", "patches"),
         bind("do.undo", "undo"),
         bind("do.reload", "reload", show=False, help="Look at the labels again."),
     ]
@@ -113,6 +115,20 @@ class TrainScreen(BaseScreen):
         """Show the options in place of the crops, or the crops again."""
         self.toggle_class("-options")
         (self.split.options if self.has_class("-options") else self.split.crops).focus()
+
+    def action_plan(self) -> None:
+        """Open the plan page for the classes and the split."""
+        from cellmap_tui.app.plan_form import PlanForm
+        from cellmap_tui.app.screens.plan import PlanScreen
+
+        self.app.push_screen(PlanScreen(PlanForm.of_split(self.form)))
+
+    def action_patches(self) -> None:
+        """Open the patches page for the split."""
+        from cellmap_tui.app.patch_form import PatchForm
+        from cellmap_tui.app.screens.patches import PatchesScreen
+
+        self.app.push_screen(PatchesScreen(PatchForm.of_split(self.form)))
 
     def action_undo(self) -> None:
         """Take the last change back."""
