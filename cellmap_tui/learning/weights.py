@@ -78,7 +78,8 @@ class WeightsReport:
         """Yield it in words: a line of numbers, then each layer that is not as in the file."""
         taken = len(self.of("loaded"))
         wanted = sum(layer.wanted is not None for layer in self.layers)
-        yield f"{taken} of {count(wanted)} layers from {self.source}, {self.loaded_share:.1%} of the weights"
+        share = 1.0 if self.loaded_share == 1 else min(self.loaded_share, 0.999)
+        yield f"{count(taken)} of {count(wanted)} layers from {self.source}, {share:.1%} of the weights"
         others = [layer for layer in self.layers if layer.outcome != "loaded"]
         for layer in others[:most]:
             yield _line(layer)
