@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import torch
+
     from cellmap_tui.learning.bank import Bank
+    from cellmap_tui.learning.metric_feed import MetricFeed
+    from cellmap_tui.learning.tensorboard_writer import TensorBoardWriter
     from cellmap_tui.learning.train_listener import AskLike, StepRecord, TrainOutcome, Validate
     from cellmap_tui.services.report import Reporter
     from cellmap_tui.services.train_model import TrainRequest
@@ -58,7 +62,7 @@ def _validator(
 
 
 class ReportListener:
-    """Hears the loop, tells the run.
+    """Hears the loop, tells the run and TensorBoard.
 
     Parameters
     ----------
@@ -69,9 +73,9 @@ class ReportListener:
     """
 
     def __init__(self, prepared: Prepared, report: Reporter) -> None:
-        self._report = report
-        self._columns = prepared.card.columns
-        self._records: list[StepRecord] = []
+        self._prepared, self._report = prepared, report
+        self._feed: MetricFeed | None = None
+        self._writer: TensorBoardWriter | None = None
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
         """Pass it on."""
@@ -98,27 +102,43 @@ class ReportListener:
         return asked(self._report)
 
     def step(self, record: StepRecord) -> None:
-        """Keep it until the device is done with it."""
-        self._records.append(record)
-        if len(self._records) >= 16:
-            self.flush()
+        """Pass it on when the device is done with it."""
+        if self._feed is None:
+            self._feed = self._opened(record.step, record.loss.device)
+        self._feed.step(record)
 
     def validated(self, epoch: int, step: int, values: Mapping[str, float], *, is_best: bool) -> None:
         """Tell what a validation found."""
-        self.flush()
-        self._report.metric(step, values, epoch)
+        from cellmap_tui.learning.samples import sample_folder
+
+        if self._feed is None:
+            self._feed = self._opened(step, "cpu")
+        samples = sorted(sample_folder(self._prepared.folder, epoch).glob("*.npz"))
+        self._feed.validated(epoch, step, values, samples)
+        dice = values.get("val/dice")
+        if is_best and dice is not None:
+            self._report.note(f"epoch {epoch} is the best so far: mean Dice {dice:.3f}")
 
     def epoch_ended(self, epoch: int, step: int) -> None:
         """Tell what is held back."""
-        self.flush()
-
-    def flush(self) -> None:
-        """Tell the steps that are held back."""
-        records, self._records = self._records, []
-        for record in records:
-            values = {"loss": float(record.loss), "lr": record.lr}
-            self._report.metric(record.step, values, record.epoch)
+        if self._feed is not None:
+            self._feed.epoch_ended(epoch, step)
 
     def close(self) -> None:
-        """Tell what is held back."""
-        self.flush()
+        """Tell what is held back, and end the event file."""
+        if self._feed is not None:
+            self._feed.flush()
+        if self._writer is not None:
+            self._writer.close()
+            if self._writer.failure:
+                self._report.warning(f"TensorBoard's events are not complete: {self._writer.failure}")
+
+    def _opened(self, step: int, device: torch.device | str) -> MetricFeed:
+        from cellmap_tui.learning.metric_feed import MetricFeed
+        from cellmap_tui.learning.tensorboard_writer import TensorBoardWriter
+
+        config = self._prepared.config
+        place = self._prepared.folder / config.logs_save_path.replace("{model_name}", config.model_name)
+        # Steps after the checkpoint that an earlier part of the run told of are told again.
+        self._writer = TensorBoardWriter(place, purge_step=step if self._prepared.is_resumed else None)
+        return MetricFeed(self._prepared.card.columns, self._report.metric, device, writer=self._writer)
