@@ -65,7 +65,7 @@ def train(
     listener
         Hears of steps, validations and files; says what is asked.
     validate
-        Measures the network on the crops for validation; None: the one of `validation`, where there are any.
+        Measures the network on the crops for validation; None: that of `validator`, where there are any.
     objects
         Objects of a Python configuration by key: ``model``, ``criterion``, ``optimizer``, ``scheduler``.
     init_from
@@ -90,7 +90,7 @@ def train(
     heard = listener or TrainSilence()
     with joined() as ranks:
         parts = make_parts(config, bank, card, folder, ranks, objects or {})
-        chosen = default_validate(config, bank, card, loss=parts.loss) if validate is None else validate
+        chosen = default_validate(parts, bank) if validate is None else validate
         run = _Run(parts, heard if ranks.is_first else TrainSilence(), chosen)
         run.start(init_from, resume=resume)
         return run.to_the_end()

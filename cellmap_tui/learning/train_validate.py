@@ -8,67 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cellmap_tui.learning.augment_values import GreyAugmentation
-from cellmap_tui.learning.config_arrays import ValueTransform
 from cellmap_tui.learning.train_listener import ValidationCall
+from cellmap_tui.learning.validator import validator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cellmap_tui.learning.bank import Bank
-    from cellmap_tui.learning.config_model import TrainConfig
-    from cellmap_tui.learning.model_card import ModelCard
     from cellmap_tui.learning.train_listener import Validate
     from cellmap_tui.learning.train_parts import TrainParts
-    from cellmap_tui.learning.validation import BlockListener
 
 
-def default_validate(
-    config: TrainConfig,
-    bank: Bank,
-    card: ModelCard,
-    *,
-    loss: object = None,
-    listeners: Callable[[ValidationCall], Sequence[BlockListener]] | None = None,
-) -> Validate | None:
-    """Return the validation on whole crops of the bank; None: the bank has no crops for it.
-
-    Parameters
-    ----------
-    config, bank, card
-        Those of the training.
-    loss
-        The loss of training, for ``val/loss``; BCE + Dice if None.
-    listeners
-        Makes those who see the probabilities: example slices, a scorer.
-    """
-    from cellmap_tui.learning.validation import Limit, validate
-
+def default_validate(parts: TrainParts, bank: Bank) -> Validate | None:
+    """Return the validation on whole crops of the bank; None: nothing is known in any crop for it."""
     if not any(crop.counts[:, :2].any() for crop in bank.of_usage("validate")):
         return None
-    from cellmap_tui.learning.predictor import Predictor
-
-    limit = None
-    if config.validation_batch_limit is not None or config.validation_time_limit is not None:
-        limit = Limit(config.validation_batch_limit, config.validation_time_limit, config.random_seed)
-    steps = tuple(step for step in config.val_raw_value_transforms if isinstance(step, ValueTransform))
-    grey = GreyAugmentation(steps, config.random_seed) if steps else None
-    metrics = tuple(dict.fromkeys((*config.metrics, config.best_metric)))
-
-    def validated(call: ValidationCall) -> dict[str, float]:
-        predictor = Predictor(call.network, card, call.device, config.batch_size, grey=grey, precision=call.autocast)
-        found = validate(
-            predictor,
-            bank,
-            loss=loss,
-            limit=limit,
-            ignore_padding=config.ignore_padding,
-            listeners=() if listeners is None else listeners(call),
-            told=lambda _done, _total: call.checkpoint(),
-        )
-        return found.values(tuple(name for name in metrics if name != "loss"))
-
-    return validated
+    return validator_of(parts.config, bank, parts.card, loss=parts.loss)
 
 
 def measured(
