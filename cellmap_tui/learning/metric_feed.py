@@ -144,7 +144,9 @@ class MetricFeed:
         if self._writer is None:
             return
         official = {"validation": values["val/loss"]} if "val/loss" in values else {}
-        self._writer.scalars(step, {**official, **values})
+        # TensorBoard draws a warning sign for each value that is no number; a class that is not there is none.
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._writer.scalars(step, {**official, **finite})
         for path in samples:
             for name, picture in sample_pictures(read_sample(path)).items():
                 self._writer.image(f"{name}/{path.stem}", step, picture)
