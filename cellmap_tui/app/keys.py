@@ -130,8 +130,8 @@ PANES = (
         "train.patches", "B", "patches", "Look at the patches that a network would be fed, from the bank of a split."
     ),
     Key("plan.gpu", "m", "GPU memory", "Choose the memory of the GPU that is planned for."),
-    Key("patches.varied", "m", "augmented", "Show patches as they are varied for training, or as they are."),
-    Key("patches.next", "right,l", "next patch", "Show the next patch.", "← →"),
+    Key("patches.varied", "m", "augment", "Show patches as they are varied for training, or as they are."),
+    Key("patches.next", "right,l", "patch", "Show the next patch.", "← →"),
     Key("patches.previous", "left,h", "patch before", "Show the patch before."),
     Key("patches.draw", "r", "draw more", "Draw other patches from the bank, as a job."),
     Key("targets.scan", "o", "count", "Look through the labels on disk for the targets, as a job; asks first."),

@@ -31,7 +31,7 @@ def _hours(group: GroupProposal) -> str:
 def lasts(hours: float) -> str:
     """Return a forecast of time without seconds that nobody can forecast."""
     minutes = hours * 60
-    return duration(round(minutes) * 60).removesuffix(" 0 s") if minutes >= 10 else duration(hours * 3600)
+    return duration(round(minutes) * 60).removesuffix(" 00 s") if minutes >= 10 else duration(hours * 3600)
 
 
 GROUP_COLUMNS: tuple[Column[GroupProposal], ...] = (
