@@ -298,6 +298,19 @@ class Workspace:
                     future.cancel()
 
 
+def settled(volume: Readable, work: Workspace, name: str) -> Readable:
+    """Return a mask worked out once and kept, for what reads it several times; uint8, 0 and 1."""
+    kept = work.volume(name, volume.shape, "uint8")
+    stage = work.stage(name)
+    blocks = work.blocks(volume.shape)
+    rest = [number for number in range(len(blocks)) if number not in stage.notes]
+    for number, values in work.each(rest, lambda number: volume.read(blocks[number]) != 0):
+        kept.write(blocks[number], values.astype(np.uint8))
+        stage.mark(number)
+        work.advance(blocks[number].voxels)
+    return kept
+
+
 def block_for(memory_bytes: int, workers: int) -> int:
     """Return the edge of the blocks that fit into an amount of memory.
 

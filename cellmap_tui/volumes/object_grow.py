@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SEED_VOXELS = 20
 """A piece of a core that is smaller is no seed: measured on two volumes of touching vesicles."""
-_NEIGHBOURS = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
+_SIDES = (-1, 0, 1)
+_NEIGHBOURS = [step for step in itertools.product(_SIDES, _SIDES, _SIDES) if any(step)]
 _LOW = np.uint64(0xFFFFFFFF)
 _FINENESS = 16
 """Lengths are whole numbers of sixteenths of the shortest voxel edge."""

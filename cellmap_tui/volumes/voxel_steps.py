@@ -8,15 +8,16 @@ foreground nor background.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from cellmap_tui.errors import DataError
 from cellmap_tui.volumes.blocks import Computed, around
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from dataclasses import dataclass
 
     from numpy.typing import NDArray
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from cellmap_tui.volumes.arrays import Voxels
     from cellmap_tui.volumes.blocks import Readable
     from cellmap_tui.volumes.geometry import Box
-else:
-    from dataclasses import dataclass
 
 TRUNCATE = 3.0
 """Smoothing looks this many of its widths far."""
@@ -171,6 +170,64 @@ class Without:
         for other in self.others:
             taken |= other.read(box) != 0
         return np.where(taken, values.dtype.type(0), values)
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """Voxels where another class is more probable are taken out."""
+
+    own: Readable
+    """Probabilities of the class."""
+    others: tuple[Readable, ...]
+    """Probabilities of the other classes."""
+
+    @property
+    def reach(self) -> Shape3:
+        """It looks at the voxel alone."""
+        return (0, 0, 0)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return the values, 0 where another class is more probable."""
+        own = self.own.read(box)
+        beaten = np.zeros(box.shape, np.bool_)
+        for other in self.others:
+            beaten |= other.read(box) > own
+        return np.where(beaten, values.dtype.type(0), values)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Values have to be probabilities."""
+
+    name: str
+    """Where they are from."""
+
+    @property
+    def reach(self) -> Shape3:
+        """It looks at the voxel alone."""
+        return (0, 0, 0)
+
+    def apply(self, values: Voxels, box: Box) -> Voxels:
+        """Return the values; DataError where they are none."""
+        if values.size and not (values.min() >= -0.01 and values.max() <= 1.01):
+            found = "not numbers" if np.isnan(values).any() else f"from {values.min():.3g} to {values.max():.3g}"
+            raise DataError(
+                f"{self.name}: values are {found}, not probabilities",
+                "if they are logits, begin with the step sigmoid",
+            )
+        return values
+
+
+def joined(volumes: Sequence[Readable]) -> Readable:
+    """Return a mask of what is not 0 in any of several volumes of the same shape."""
+
+    def read(box: Box) -> Voxels:
+        found = np.zeros(box.shape, np.bool_)
+        for volume in volumes:
+            found |= volume.read(box) != 0
+        return found
+
+    return Computed(volumes[0].shape, read)
 
 
 def stepped(source: Readable, steps: Sequence[VoxelStep]) -> Readable:
