@@ -75,7 +75,11 @@ def machine_of(config: TrainConfig, local_rank: int = 0) -> Machine:
         If the device is not there, or cannot compute what is asked.
     """
     device = chosen_device(config.device, local_rank)
-    return Machine(device, _dtype(config.precision, device), channels_last=device.type == "cuda")
+    return Machine(
+        device,
+        _dtype(config.precision, device),
+        channels_last=device.type == "cuda" or config.input_array_info[0].is_flat,
+    )
 
 
 def chosen_device(name: str, local_rank: int = 0) -> torch.device:
