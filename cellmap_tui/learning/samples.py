@@ -199,7 +199,7 @@ def read_sample(path: Path) -> Sample:
         If the file cannot be read, is cut short or is no slice.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             z, y, x = kept["position"].tolist()
             size_z, size_y, size_x = kept["voxel_size_nm"].tolist()
             sample = Sample(
