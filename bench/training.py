@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -118,7 +117,7 @@ def learn(name: str, folder: Path, held, sets: tuple[str, ...], seconds: float, 
     words = ", ".join(f"{c} {heard.values[f'val/dice/{c}']:.3f}" for c in CLASSES)
     dice = heard.values["val/dice"]
     print(
-        f"{name}: {steps} steps of 8 patches in {spent['processor']:.0f} s of processor time ({spent['wall']:.0f} s): "
+        f"{name}: {steps} steps in {spent['processor']:.0f} s of processor time ({spent['wall']:.0f} s): "
         f"mean Dice {dice:.3f} ({words}); target >= {target}: {'met' if dice >= target else 'MISSED'}"
     )
     return dice >= target
