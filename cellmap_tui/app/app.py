@@ -71,6 +71,8 @@ class CellmapApp(App[None]):
     """All runs below the runs root, the newest first."""
     marked_crops: var[frozenset[str]] = var(frozenset(), init=False)
     """References of the crops that the user has marked; later screens take them over."""
+    split_path: var[Path | None] = var(None, init=False)
+    """The split that was written or chosen last in this session."""
 
     class RunsSeen(Message):
         """The runs were looked at and something has changed."""

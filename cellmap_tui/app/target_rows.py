@@ -114,6 +114,37 @@ TARGET_COLUMNS: tuple[Column[TargetFacts], ...] = (
 """A target a line."""
 
 
+def _side(side: TargetFacts | None) -> str:
+    """Return in how many of the crops that know a target it is, as far as they were looked through."""
+    if side is None or not side.crops:
+        return "" if side is None else "0"
+    return f"{count(side.with_foreground) if side.scanned else '?'}/{count(side.crops)}"
+
+
+def _side_share(side: TargetFacts | None) -> str:
+    if side is None or not side.known_voxels:
+        return "-"
+    return f"{100 * side.foreground_voxels / side.known_voxels:.1f} %"
+
+
+def _side_look(side: TargetFacts | None) -> str:
+    return "bad" if side is not None and (not side.crops or (side.scanned and not side.with_foreground)) else ""
+
+
+SPLIT_COLUMNS: tuple[Column[TargetFacts], ...] = (
+    *TARGET_COLUMNS[:2],
+    Column("train", "train", 6, lambda row: _side(row.train), align="right", look=lambda row: _side_look(row.train)),
+    Column("train_share", "there", 6, lambda row: _side_share(row.train), align="right", priority=4),
+    Column("validate", "valid", 6, lambda row: _side(row.validate), align="right",
+           look=lambda row: _side_look(row.validate)),
+    Column("validate_share", "there", 6, lambda row: _side_share(row.validate), align="right", priority=4),
+    Column("crops", "crops", 6, _crops, align="right", priority=2),
+    Column("kind", "kind", 9, _kind, priority=3),
+    TARGET_COLUMNS[-1],
+)  # fmt: skip
+"""A target a line, counted by the sides of a split."""
+
+
 def check_lines(checks: Iterable[TargetCheck], hand: TargetFacts | None, ignored: Sequence[str]) -> Content:
     """Return what the target in hand holds, then the checks, warnings first, each with its sign."""
     rows = sorted(checks, key=lambda check: check.level == "ok")
@@ -134,9 +165,21 @@ def _holds(row: TargetFacts, ignored: Sequence[str]) -> list[str]:
     if row.scanned:
         crops = f"{count(row.with_foreground)} of {count(row.scanned)} crops here"
         lines.append(f"{count(row.foreground_voxels)} voxels in {crops}")
+    for words, side in (("train", row.train), ("validate", row.validate)):
+        if side is not None:
+            lines.append(_side_line(words, side))
     if ignored:
         lines.append(f"ignored: {' '.join(ignored)}")
     return [printable(line) for line in lines]
+
+
+def _side_line(words: str, side: TargetFacts) -> str:
+    """Return what one side of a split has of a target."""
+    known = f"{words}: {count(side.crops)} crop{'' if side.crops == 1 else 's'} of the split"
+    if not side.scanned:
+        return f"{known}, o counts" if side.crops else known
+    counted = "" if side.scanned == side.crops else f" of {count(side.scanned)} counted"
+    return f"{known}, shown in {count(side.with_foreground)}{counted}, {_side_share(side)} of voxels"
 
 
 def coverage(facts: Sequence[TargetFacts]) -> ClassCounts:

@@ -6,7 +6,7 @@ Counts are by the rule of `challenge.targets.class_source`, as mapping, splittin
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from cellmap_tui.challenge.targets import class_source
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.classes import ClassTable
     from cellmap_tui.challenge.content import LabelContent
     from cellmap_tui.challenge.crops import Crop
+    from cellmap_tui.challenge.datasplit import Split, Usage
     from cellmap_tui.challenge.targets import Target, Targets
 
 ENOUGH_CROPS = 20
@@ -47,6 +48,10 @@ class TargetFacts:
     """Voxels of it in the scanned crops, at the labels' own voxel sizes."""
     known_voxels: int = 0
     """Voxels of the scanned crops that were annotated for it."""
+    train: TargetFacts | None = None
+    """The same over the training crops of a split; None where no split is known."""
+    validate: TargetFacts | None = None
+    """The same over its validation crops."""
 
     @property
     def crops(self) -> int:
@@ -74,7 +79,10 @@ def knowledge(target: Target, crop: Crop, table: ClassTable) -> Knowledge:
 
 
 def target_facts(
-    targets: Targets, catalog: Catalog, contents: Mapping[tuple[str, str], LabelContent] | None = None
+    targets: Targets,
+    catalog: Catalog,
+    contents: Mapping[tuple[str, str], LabelContent] | None = None,
+    split: Split | None = None,
 ) -> tuple[TargetFacts, ...]:
     """Return what is known about each target in the training crops.
 
@@ -82,16 +90,45 @@ def target_facts(
     ----------
     contents
         Scans by crop, as ``dataset/crop234``, and class; those that there are.
+    split
+        Also counted by its sides, with the classes that its rows name.
     """
     crops = [crop for crop in catalog.crops if crop.split == "train"]
     found = contents or {}
-    return tuple(_facts(target, crops, catalog.classes, found) for target in targets.targets)
+    facts = [_facts(target, crops, catalog.classes, found) for target in targets.targets]
+    if split is None:
+        return tuple(facts)
+    train, validate = (_of_side(split, usage, catalog) for usage in ("train", "validate"))
+    return tuple(
+        replace(
+            one,
+            train=_facts(one.target, train, catalog.classes, found),
+            validate=_facts(one.target, validate, catalog.classes, found),
+        )
+        for one in facts
+    )
+
+
+def _of_side(split: Split, usage: Usage, catalog: Catalog) -> list[Crop]:
+    """Return the crops of one side of a split, with the classes that their rows name."""
+    known = {crop.ref: crop for crop in catalog.crops}
+    return [
+        replace(known[row.ref], classes=row.classes or known[row.ref].classes)
+        for row in split.of(usage)
+        if row.ref in known
+    ]
 
 
 def target_checks(targets: Targets, facts: Iterable[TargetFacts], table: ClassTable) -> tuple[TargetCheck, ...]:
     """Return what stands in the way of training on the targets, and what is right."""
     rows = tuple(facts)
-    checks = [*_crop_checks(rows), *_emptiness(rows), *_overlaps(targets, table), *_left_out(targets, table)]
+    checks = [
+        *_crop_checks(rows),
+        *_emptiness(rows),
+        *_side_checks(rows),
+        *_overlaps(targets, table),
+        *_left_out(targets, table),
+    ]
     if not checks and rows:
         checks = [TargetCheck("ok", f"every target is known in at least {ENOUGH_CROPS} crops")]
     return tuple([*checks, TargetCheck("ok", "no class is in two targets")] if rows else checks)
@@ -174,6 +211,21 @@ def _emptiness(rows: tuple[TargetFacts, ...]) -> list[TargetCheck]:
         for row in rows
         if row.scanned and not row.with_foreground
     ]
+
+
+def _side_checks(rows: tuple[TargetFacts, ...]) -> list[TargetCheck]:
+    """Return the targets that one side of the split knows nothing of, or never shows."""
+    checks = []
+    for row in rows:
+        for words, side in (("train", row.train), ("validate", row.validate)):
+            if side is None or not row.crops:
+                continue
+            name = row.target.name
+            if not side.crops:
+                checks.append(TargetCheck("warning", f"no crop that {words}s in the split knows {name}"))
+            elif side.scanned == side.crops and not side.with_foreground:
+                checks.append(TargetCheck("warning", f"no crop that {words}s in the split shows {name}"))
+    return checks
 
 
 def _overlaps(targets: Targets, table: ClassTable) -> list[TargetCheck]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from cellmap_tui.app.screens.targets import TargetsDraft
+    from cellmap_tui.app.targets_draft import TargetsDraft
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.services.class_facts import ClassCounts, ClassRow
 
@@ -268,7 +268,8 @@ class ClassesScreen(BaseScreen):
 
     def action_targets(self) -> None:
         """Edit targets, where they were left."""
-        from cellmap_tui.app.screens.targets import TargetsDraft, TargetsScreen
+        from cellmap_tui.app.screens.targets import TargetsScreen
+        from cellmap_tui.app.targets_draft import TargetsDraft
 
         if self._catalog is not None:
             draft = self._draft or TargetsDraft()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,22 +13,25 @@ from textual.worker import Worker, WorkerState, get_current_worker
 
 from cellmap_tui.app.class_tree import WHOLE
 from cellmap_tui.app.keys import bind
+from cellmap_tui.app.run_words import progress_words
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.target_rows import (
-    CLASS_COLUMNS,
+    SPLIT_COLUMNS,
     TARGET_COLUMNS,
-    MappedClass,
     check_lines,
     coverage,
     mapped_classes,
 )
+from cellmap_tui.app.targets_draft import TargetsDraft, here
 from cellmap_tui.app.widgets.ask_text import AskText
 from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
 from cellmap_tui.app.widgets.heat_map import HeatMap
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.pick import Pick
 from cellmap_tui.app.widgets.table import VirtualTable
+from cellmap_tui.app.widgets.target_tables import MappedTree, TargetTable
 from cellmap_tui.challenge import target_edits as edits
+from cellmap_tui.challenge.datasplit import Split, read_split
 from cellmap_tui.challenge.targets import Targets, read_targets
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.services.class_facts import class_rows
@@ -46,58 +48,10 @@ if TYPE_CHECKING:
     from cellmap_tui.challenge.content import LabelContent
 
 FILE = "targets.toml"
+SPLIT_FILE = "datasplit.csv"
 NEW = "a new target…"
 IGNORE = "ignore: unknown for every target"
 NONE = "no target"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetsDraft:
-    """Targets while they are edited, kept when the screen is left."""
-
-    targets: Targets = edits.NOTHING
-    """As they are now."""
-    past: tuple[Targets, ...] = ()
-    """As they were before each change, the oldest first."""
-    path: Path | None = None
-    """The file that they were read from or saved to."""
-    saved: Targets = edits.NOTHING
-    """As the file has them."""
-
-
-class MappedTree(VirtualTable[MappedClass]):
-    """Groups and members with the target that each is in."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind("do.mark", "screen.turn_class", "own target", help="Make it a target of its own, or take it out."),
-        bind("do.open", "screen.add_class", "into target", help="Put the class into the target in hand."),
-        bind("targets.move", "screen.move"),
-        bind("move.right", "screen.fold(False)", "open group", show=False),
-        bind("move.left", "screen.fold(True)", "close group", show=False),
-    ]
-
-    def __init__(self) -> None:
-        super().__init__(CLASS_COLUMNS, row_key=lambda row: row.key, markable=False, empty="…")
-
-
-class TargetTable(VirtualTable[TargetFacts]):
-    """The targets."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind("do.open", "screen.rename", show=False, help="Give the target another name."),
-        bind("targets.rename", "screen.rename"),
-        bind("targets.kind", "screen.kind"),
-        bind("targets.core", "screen.core"),
-        bind("do.stop", "screen.remove", "remove", help="Remove the target; its classes are in none then."),
-    ]
-
-    def __init__(self) -> None:
-        super().__init__(
-            TARGET_COLUMNS,
-            row_key=lambda row: row.target.name,
-            markable=False,
-            empty="No targets yet: n makes one, ␣ makes one of the class in hand.",
-        )
 
 
 class TargetsScreen(SubScreen):
@@ -119,14 +73,20 @@ class TargetsScreen(SubScreen):
         bind("do.undo", "undo"),
         bind("do.save", "save", "save", help="Write the targets into a file."),
         bind("targets.load", "load"),
+        bind("targets.scan", "scan"),
+        bind("targets.split", "split", show=False),
         bind("do.filter", "filter", show=False),
     ]
 
     class Counted(Message):
         """What earlier scans found is known."""
 
-        def __init__(self, contents: dict[tuple[str, str], LabelContent]) -> None:
+        def __init__(
+            self, contents: dict[tuple[str, str], LabelContent], split: Split | None, split_path: Path | None
+        ) -> None:
             self.contents = contents
+            self.split = split
+            self.split_path = split_path
             super().__init__()
 
     def __init__(self, catalog: Catalog, draft: TargetsDraft) -> None:
@@ -140,6 +100,9 @@ class TargetsScreen(SubScreen):
         self._folded = {WHOLE}
         self._contents: dict[tuple[str, str], LabelContent] = {}
         self._facts: tuple[TargetFacts, ...] = ()
+        self._split: Split | None = None
+        self._split_path: Path | None = None
+        self._scan_run = ""
 
     def compose_body(self) -> ComposeResult:
         """Yield the panes."""
@@ -164,11 +127,13 @@ class TargetsScreen(SubScreen):
         self.watch(self.query_one(FilterBar), "text", self._list_classes, init=False)
         self._show()
         self._count()
+        self.watch(self.app, "split_path", self._count_again, init=False)
+        self.watch(self.app, "runs", self._see_runs, init=False)
 
     # What is shown
 
     def _show(self) -> None:
-        self._facts = target_facts(self._draft.targets, self._catalog, self._contents)
+        self._facts = target_facts(self._draft.targets, self._catalog, self._contents, self._split)
         self.query_one(TargetTable).update_rows(self._facts)
         self._list_classes()
         self.query_one(HeatMap).show(coverage(self._facts))
@@ -186,6 +151,8 @@ class TargetsScreen(SubScreen):
         state = "" if draft.targets == draft.saved else ", not saved"
         file = draft.path.name if draft.path is not None else "no file"
         title = f"targets {count(len(draft.targets.targets))}"
+        if self._split_path is not None:
+            title += f", by {self._split_path.name}"
         self.query_one("#targets", Pane).set_title(title, f"{printable(file)}{state}")
         hand = self._in_hand()
         checks = target_checks(draft.targets, self._facts, self._catalog.classes)
@@ -207,8 +174,19 @@ class TargetsScreen(SubScreen):
         contents = known_contents(
             settings.data_root, settings.state_dir, self._catalog, lambda: not worker.is_cancelled
         )
+        path = self.cellmap.split_path or here(SPLIT_FILE)
+        split = None
+        if path is not None:
+            try:
+                split = read_split(path)
+            except CellmapError as error:
+                path = None
+                self.app.call_from_thread(self.tell_error, error)
         if not worker.is_cancelled:
-            self.post_message(self.Counted(contents))
+            self.post_message(self.Counted(contents, split, path))
+
+    def _count_again(self) -> None:
+        self._count()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Counts are an extra: without them the screen works."""
@@ -217,8 +195,58 @@ class TargetsScreen(SubScreen):
 
     @on(Counted)
     def _take_counts(self, event: Counted) -> None:
-        self._contents = event.contents
+        columns_before = self._split is None
+        self._contents, self._split, self._split_path = event.contents, event.split, event.split_path
+        if columns_before != (self._split is None):
+            self.query_one(TargetTable).set_columns(TARGET_COLUMNS if self._split is None else SPLIT_COLUMNS)
         self._show()
+
+    # The scan
+
+    def action_scan(self) -> None:
+        """Ask, then look through the labels of the targets' classes, as a job."""
+        from cellmap_tui.app.screens.start import StartWork
+        from cellmap_tui.services.counts_model import CountsRequest
+
+        settings = self.cellmap.settings
+        request = CountsRequest(
+            data_root=settings.data_root,
+            classes=self._draft.targets.classes,
+            state_dir=settings.state_dir.absolute(),
+        )
+        self.app.push_screen(StartWork("get-counts", request), self._follow_scan)
+
+    def _follow_scan(self, run_id: str | None) -> None:
+        if run_id is not None:
+            self._scan_run = run_id
+            self._see_runs()
+
+    def _see_runs(self) -> None:
+        """Count again when the job has ended, however far it came; a stopped one has kept what it saw."""
+        run = next((run for run in self.cellmap.runs if run.run_id == self._scan_run), None)
+        if run is not None and run.is_live:
+            self.query_one("#checks", Pane).set_title("checks", f"counting {progress_words(run)}")
+        elif run is not None:
+            self._scan_run = ""
+            self.query_one("#checks", Pane).set_title("checks")
+            self._count()
+
+    def action_split(self) -> None:
+        """Choose the split that is counted by."""
+        path = self._split_path or Path(SPLIT_FILE).absolute()
+        question = "Crops and foreground are counted for its two sides. 4 makes a split."
+        self.app.push_screen(AskText("Count by the split", question, SPLIT_FILE, value=str(path)), self._take_split)
+
+    def _take_split(self, answer: str | None) -> None:
+        if not answer:
+            return
+        path = Path(answer).expanduser().absolute()
+        try:
+            read_split(path)
+        except CellmapError as error:
+            self.tell_error(error)
+            return
+        self.cellmap.split_path = path
 
     # Changes
 

@@ -5,6 +5,7 @@ The section is a widget of its own; this screen plans, writes, and takes changes
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
@@ -231,6 +232,7 @@ class TrainScreen(BaseScreen):
     @on(Written)
     def _tell_written(self, event: Written) -> None:
         first, *others = event.paths
+        self.cellmap.split_path = Path(first).absolute()
         more = f" and {len(others)} more" if others else ""
         self.app.notify(f"{first}{more} written", title="split")
 
