@@ -79,14 +79,14 @@ def open_em(path: Path, crop: Grid) -> CropEm:
     if not is_there(path):
         raise MissingDataError(f"the EM is not on disk: {path}", "fetch the crop, or correct the path in the split")
     volume = _opened(path)
-    levels = tuple(level for level in volume.levels if _presence(level, crop).any())
+    levels = tuple(level for level in volume.levels if chunks_there(level, crop).any())
     if not levels:
         raise MissingDataError(f"no chunk of {path} under the crop is on disk", "fetch the crop's EM")
     present = Multiscale(volume.path, levels)
     choice = choose_level(present, crop.voxel_size_nm)
     best = choose_level(volume, crop.voxel_size_nm).level
     lacks_nm = best.grid.voxel_size_nm if choice.must_upsample and best is not choice.level else None
-    return CropEm(present, choice, _window(present), lacks_nm)
+    return CropEm(present, choice, grey_window(present), lacks_nm)
 
 
 def write_em(
@@ -167,25 +167,26 @@ def _grey(values: Voxels, window: Window | None) -> NDArray[np.uint8]:
     return grey
 
 
-def _window(volume: Multiscale) -> Window | None:
+def grey_window(volume: Multiscale) -> Window | None:
     """Return the grey window of EM that is not 8 bit, from its coarsest level: the same for all its crops."""
     level = volume.levels[-1]
     if level.dtype == np.uint8:
         return None
-    box = _middle(level, _WINDOW_VOXELS)
+    box = middle_of(level)
     values = read_inside(level, open_level(level), box)
     # Chunks that were not fetched read as the fill value and say nothing about the grey values.
     return percentile_window(values[values != level.fill_value])
 
 
-def _middle(level: Level, voxels: int) -> Box:
-    share = min(1.0, (voxels / level.grid.voxels) ** (1 / 3))
+def middle_of(level: Level) -> Box:
+    """Return the voxels in the middle of a level that a grey window is taken from."""
+    share = min(1.0, (_WINDOW_VOXELS / level.grid.voxels) ** (1 / 3))
     start = [int(n * (1 - share) / 2) for n in level.shape]
     stop = [max(a + 1, int(a + n * share)) for a, n in zip(start, level.shape, strict=True)]
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])).intersected(whole(level.grid))
 
 
-def _presence(level: Level, grid: Grid) -> NDArray[np.bool_]:
+def chunks_there(level: Level, grid: Grid) -> NDArray[np.bool_]:
     """Return which chunks under a grid are on disk, by their number counted from the first under it."""
     first, counts = _chunk_range(level, grid)
     found = np.zeros(counts, np.bool_)
@@ -207,7 +208,7 @@ def _chunk_range(level: Level, grid: Grid) -> tuple[Shape3, Shape3]:
 
 def _valid(level: Level, grid: Grid) -> NDArray[np.bool_]:
     inside = valid_mask(level.grid, grid)
-    present = _presence(level, grid)
+    present = chunks_there(level, grid)
     if present.all():
         return inside
     first, counts = _chunk_range(level, grid)
