@@ -126,6 +126,7 @@ PANES = (
     Key(
         "train.plan", "P", "plan", "Propose which classes are learned together, at which scale, and by which network."
     ),
+    Key("train.runs", "T", "train", "Train from a configuration: preflight, loss, Dice, stop and go on."),
     Key(
         "train.patches", "B", "patches", "Look at the patches that a network would be fed, from the bank of a split."
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.services.report import asked
+from cellmap_tui.services.train_score import scorer_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,8 @@ def _validator(
 
     counts = np.stack([crop.counts for crop in bank.of_usage("train")])
     loss = build_loss(prepared.config, pos_weight=pos_weight_of(counts), criterion=objects.get("criterion"))
-    return validator_of(prepared.config, bank, prepared.card, loss=loss)
+    scorer = scorer_for(prepared, request, report)
+    return validator_of(prepared.config, bank, prepared.card, loss=loss, scorer=scorer)
 
 
 class ReportListener:

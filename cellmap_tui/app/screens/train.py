@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from cellmap_tui.services.split_model import SplitPlan, SplitRequest
+    from cellmap_tui.services.train_model import TrainRequest
 
 REST_S = 0.2
 """A split is planned when nothing has changed for this long."""
@@ -47,6 +48,7 @@ class TrainScreen(BaseScreen):
         bind("split.turn", "turn", "options", help="Change between the crops and the options."),
         bind("train.plan", "plan"),
         bind("train.patches", "patches"),
+        bind("train.runs", "trainings"),
         bind("do.undo", "undo"),
         bind("do.reload", "reload", show=False, help="Look at the labels again."),
     ]
@@ -94,7 +96,9 @@ class TrainScreen(BaseScreen):
 
     def opened(self, options: Mapping[str, object]) -> None:
         """Take the request of a command line (``request``)."""
-        if "request" in options:
+        if options.get("command") == "train":
+            self._open_trainings(cast("TrainRequest", options["request"]))
+        elif "request" in options:
             self._take(SplitForm.of_request(cast("SplitRequest", options["request"])))
 
     @property
@@ -130,6 +134,17 @@ class TrainScreen(BaseScreen):
         from cellmap_tui.app.screens.patches import PatchesScreen
 
         self.app.push_screen(PatchesScreen(PatchForm.of_split(self.form)))
+
+    def action_trainings(self) -> None:
+        """Open the page of the trainings."""
+        self._open_trainings(None)
+
+    def _open_trainings(self, request: TrainRequest | None) -> None:
+        from cellmap_tui.app.screens.training import TrainingScreen
+        from cellmap_tui.app.training_form import TrainingForm
+
+        form = TrainingForm() if request is None else TrainingForm.of_request(request)
+        self.app.push_screen(TrainingScreen(form, asks=request is not None))
 
     def action_undo(self) -> None:
         """Take the last change back."""
