@@ -218,7 +218,7 @@ class TrainConfig:
         "learning",
         scheduler_kind(),
         "cosine",
-        "how the step size falls, epoch by epoch: cosine, poly, or one of torch",
+        "how the step size falls: cosine or poly, update by update, or one of torch, epoch by epoch",
         official=None,
     )
     scheduler_kwargs: dict[str, Any] = _key("learning", table(), {}, "options of the scheduler")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.learning.network_input import network_input
-from cellmap_tui.text import count, size
+from cellmap_tui.text import count, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +64,7 @@ class Learner:
         self._tell = tell
         self._weights = [part for part in parts.network.parameters() if part.requires_grad]
         self._ended_s = time.perf_counter()
+        self._is_untried = parts.config.compile
 
     def rest(self) -> None:
         """Begin to measure time anew, after something else than learning."""
@@ -174,9 +175,24 @@ class Learner:
 
     def _forward(self, batch: PatchBatch) -> LossValue:
         parts = self._parts
+        values = parts.machine.laid_out(network_input(batch))
         with parts.machine.autocast:
-            output = parts.called(parts.machine.laid_out(network_input(batch)))
+            output = self._compiled(values) if self._is_untried else parts.called(values)
         return parts.loss(output, batch, reduce=parts.ranks.reduce)
+
+    def _compiled(self, values: Tensor) -> Any:
+        """Return the output of a network that may turn out not to compile; then it goes on as it is."""
+        from torch._dynamo.exc import TorchDynamoException
+
+        self._is_untried = False
+        parts = self._parts
+        try:
+            return parts.called(values)
+        except TorchDynamoException as error:
+            told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            self._tell(f"the network does not compile and goes on without: {printable(told)[:160]}")
+            parts.called = parts.ranks.wrapped(parts.network)
+            return parts.called(values)
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which gradients stay in this process: they travel once an update."""

@@ -324,3 +324,26 @@ def test_every_loss_trains(tmp_path, loss):
     heard = Heard()
     run(tmp_path, heard, loss=loss, epochs="1", warmup_epochs="0", weight_loss="true")
     assert all(record.loss.isfinite() for record in heard.records)
+
+
+@pytest.mark.parametrize("backend_fails", [False, True])
+def test_a_network_is_compiled_where_it_can_be_and_goes_on_where_not(tmp_path, monkeypatch, backend_fails):
+    from torch._dynamo.exc import TorchDynamoException
+
+    called = []
+
+    def compiled(network):
+        def call(values):
+            called.append(len(values))
+            if backend_fails:
+                raise TorchDynamoException("no compiler")
+            return network(values)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    heard = Heard()
+    outcome = run(tmp_path, heard, compile="true")
+    assert outcome.step == 18
+    assert len(called) == (1 if backend_fails else 18)
+    assert bool(heard.warnings) == backend_fails
