@@ -134,10 +134,8 @@ def _side_look(side: TargetFacts | None) -> str:
 SPLIT_COLUMNS: tuple[Column[TargetFacts], ...] = (
     *TARGET_COLUMNS[:2],
     Column("train", "train", 6, lambda row: _side(row.train), align="right", look=lambda row: _side_look(row.train)),
-    Column("train_share", "there", 6, lambda row: _side_share(row.train), align="right", priority=4),
     Column("validate", "valid", 6, lambda row: _side(row.validate), align="right",
            look=lambda row: _side_look(row.validate)),
-    Column("validate_share", "there", 6, lambda row: _side_share(row.validate), align="right", priority=4),
     Column("crops", "crops", 6, _crops, align="right", priority=2),
     Column("kind", "kind", 9, _kind, priority=3),
     TARGET_COLUMNS[-1],

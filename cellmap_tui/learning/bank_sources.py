@@ -205,13 +205,11 @@ def _is_hidden(target: Target, source: CropSource, request: BankRequest) -> bool
 def _not_named(target: Target, hidden: Sequence[CropSource], request: BankRequest) -> MissingDataError:
     """Say that the annotations are there and the split leaves them out, and how it takes them in."""
     named = tuple(dict.fromkeys(name for source in request.crops for name in source.classes))
-    crops = "1 of its crops" if len(hidden) == 1 else f"{len(hidden)} of its crops"
+    crops = "1 of its crops is" if len(hidden) == 1 else f"{len(hidden)} of its crops are"
     some = ", ".join(source.ref for source in hidden[:_SHOWN]) + (" …" if len(hidden) > _SHOWN else "")
     wanted = ",".join(dict.fromkeys((*named, *target.classes)))
     return MissingDataError(
-        printable(
-            f"the split names only {', '.join(named)}; {crops} are annotated for {target.name!r} as well ({some})"
-        ),
+        printable(f"the split names only {', '.join(named)}; {crops} annotated for {target.name!r} as well ({some})"),
         f"make a split with it: cellmap-tui --batch make-datasplit -c {wanted} -cp another.csv",
     )
 
