@@ -336,8 +336,9 @@ def test_a_second_attempt_goes_on_after_a_torn_line(tmp_path):
     path.write_text(to_line(Machine(0.0, "node", 1)) + '\n{"v":1,"kind":"rea')
     with Telemetry(tmp_path):
         pass
-    rows = list(read_telemetry(path))
-    assert [type(row) for row in rows] == [Machine, Machine, Reading]
+    kinds = [type(row) for row in read_telemetry(path)]
+    assert kinds[:3] == [Machine, Machine, Reading]
+    assert set(kinds[3:]) <= {Reading}  # a slow machine has time for another
 
 
 def test_a_probe_that_fails_does_not_end_the_work_nor_the_telemetry(tmp_path):
