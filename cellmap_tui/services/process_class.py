@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cellmap_tui.errors import DataError
 
@@ -134,7 +134,7 @@ def _threshold(step: Step, state: Carried, inputs: Inputs, work: Workspace, name
 def _reshape(step: Step, state: Carried, inputs: Inputs, work: Workspace, name: str) -> Carried:
     from cellmap_tui.volumes.voxel_steps import Reshape
 
-    what = "open" if step.name == "open" else "close"
+    what: Literal["open", "close"] = "open" if step.name == "open" else "close"
     return _stepped(state, Reshape(what, float(step["radius_nm"]), inputs.grid.voxel_size_nm))
 
 
@@ -160,7 +160,7 @@ def _components(step: Step, state: Carried, inputs: Inputs, work: Workspace, nam
     from cellmap_tui.volumes.object_labels import find_objects
 
     mask = _settled(state, work, name)
-    connectivity = 6 if step["connectivity"] == 6 else 26
+    connectivity: Literal[6, 26] = 6 if step["connectivity"] == 6 else 26
     objects = find_objects(mask, work, name, connectivity=connectivity)
     return Carried("objects", objects, objects)
 

@@ -139,8 +139,8 @@ class ProcessedVolume:
     """Type of the voxels."""
     objects: int | None
     """Objects; None of a semantic class."""
-    foreground: int
-    """Voxels of the class."""
+    foreground: int | None
+    """Voxels of the class; None where they were not counted now."""
     voxels: int
     """All voxels."""
     kept: bool = False

@@ -210,10 +210,10 @@ class Checked:
     def apply(self, values: Voxels, box: Box) -> Voxels:
         """Return the values; DataError where they are none."""
         if values.size and not (values.min() >= -0.01 and values.max() <= 1.01):
-            found = "not numbers" if np.isnan(values).any() else f"from {values.min():.3g} to {values.max():.3g}"
+            found = "no numbers" if np.isnan(values).any() else f"from {values.min():.3g} to {values.max():.3g}"
             raise DataError(
                 f"{self.name}: values are {found}, not probabilities",
-                "if they are logits, begin with the step sigmoid",
+                "if they are logits, begin with a step sigmoid",
             )
         return values
 

@@ -1,0 +1,127 @@
+"""The recipes that `tune` tries for a class, and the one that it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cellmap_tui.services.process_recipe import ClassRecipe
+from cellmap_tui.services.process_steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cellmap_tui.services.process_recipe import Kind
+    from cellmap_tui.services.tune_model import TuneRequest
+
+Method = Literal["components", "cores", "mask"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Candidate:
+    """One recipe to try."""
+
+    run: str
+    """Folder or template of the predictions."""
+    method: Method
+    """How objects are told apart."""
+    threshold: float
+    """Probability above which a voxel is of the class."""
+    min_voxels: int
+    """Smaller objects or pieces are removed."""
+    smoothing_nm: float
+    """Width of smoothing; 0: none."""
+
+    @property
+    def mask(self) -> tuple[str, float, float]:
+        """What decides the mask."""
+        return self.run, self.threshold, self.smoothing_nm
+
+
+def recipe_of(candidate: Candidate, start: ClassRecipe, run: str | None) -> ClassRecipe:
+    """Return the recipe of a candidate: the start's, with what was tuned put in its place.
+
+    Parameters
+    ----------
+    candidate
+        What was chosen.
+    start
+        The recipe that tuning started from; its other steps stay.
+    run
+        Predictions to name in it; None: those of the request.
+    """
+    steps = [step for step in start.steps if step.name not in ("smooth", "threshold", "components", "cores")]
+    steps = [step for step in steps if step.name != "remove_small"]
+    before = [step for step in steps if step.name == "sigmoid"]
+    between = [step for step in steps if step.name in ("open", "close", "fill_holes")]
+    after = [step for step in steps if step not in (*before, *between)]
+    if candidate.smoothing_nm:
+        before.append(Step("smooth", {"sigma_nm": candidate.smoothing_nm}))
+    before.append(Step("threshold", {"above": candidate.threshold}))
+    apart = () if candidate.method == "mask" else (_apart(candidate.method, start),)
+    small = (Step("remove_small", {"min_voxels": candidate.min_voxels}),) if candidate.min_voxels else ()
+    return ClassRecipe((*before, *between, *apart, *small, *after), run, start.source)
+
+
+def start_of(recipe: ClassRecipe, run: str, kind: Kind, *, has_core: bool) -> Candidate:
+    """Return the candidate that a recipe is."""
+
+    def value(name: str, option: str, default: Any) -> Any:
+        found = next((step for step in recipe.steps if step.name == name), None)
+        return default if found is None or found[option] is None else found[option]
+
+    by_core = has_core and any(step.name == "cores" for step in recipe.steps)
+    method: Method = "mask" if kind == "semantic" else "cores" if by_core else "components"
+    return Candidate(
+        run,
+        method,
+        float(value("threshold", "above", 0.5)),
+        int(value("remove_small", "min_voxels", 0)),
+        float(value("smooth", "sigma_nm", 0.0)),
+    )
+
+
+def masks_to_try(
+    request: TuneRequest, kind: Kind, runs: Sequence[str], with_core: frozenset[str], min_voxels: int
+) -> list[Candidate]:
+    """Return every run, method, threshold and smoothing at one size."""
+    return [
+        Candidate(run, method, threshold, min_voxels, smoothing)
+        for run in runs
+        for smoothing in request.smoothings_nm
+        for threshold in request.thresholds
+        for method in _methods(kind, has_core=run in with_core)
+    ]
+
+
+def sizes_to_try(request: TuneRequest, best: Candidate) -> list[Candidate]:
+    """Return every size for one mask."""
+    return [_with(best, min_voxels=size) for size in request.sizes]
+
+
+def thresholds_near(request: TuneRequest, best: Candidate) -> list[Candidate]:
+    """Return thresholds halfway to the next ones on both sides."""
+    below = [value for value in request.thresholds if value < best.threshold]
+    above = [value for value in request.thresholds if value > best.threshold]
+    near = [*(below and [max(below)]), *(above and [min(above)])]
+    return [_with(best, threshold=round((best.threshold + value) / 2, 4)) for value in near]
+
+
+def _with(candidate: Candidate, **changed: Any) -> Candidate:
+    from dataclasses import replace
+
+    return replace(candidate, **changed)
+
+
+def _methods(kind: Kind, *, has_core: bool) -> tuple[Method, ...]:
+    if kind == "semantic":
+        return ("mask",)
+    return ("components", "cores") if has_core else ("components",)
+
+
+def _apart(method: Method, start: ClassRecipe) -> Step:
+    options: dict[str, Any] = {}
+    if method == "cores":
+        found = next((step for step in start.steps if step.name == "cores"), None)
+        options = {} if found is None else {key: v for key, v in found.options.items() if key != "missing"}
+    return Step(method, options)
