@@ -114,7 +114,7 @@ class LookSpec:
     overlay: str
     """``tint``, ``outline`` or ``off``."""
     width: int
-    """Pixels of the whole picture."""
+    """Most pixels of the whole picture."""
     height: int
     """The same, down."""
 
@@ -173,7 +173,7 @@ def read_looks(path: Path) -> PatchLooks:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             if about.get("version") != VERSION:
                 raise DataError(f"{path} was written by another version", "draw the patches again")
@@ -198,7 +198,13 @@ def read_looks(path: Path) -> PatchLooks:
 
 
 def draw_look(looks: PatchLooks, spec: LookSpec) -> NDArray[np.uint8]:
-    """Return a plane of a patch twice, RGB ``[height, width, 3]``: grey values, and what is known over them."""
+    """Return a plane of a patch twice: grey values, and what is known over them.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        RGB ``[h, w, 3]``, no larger than asked for.
+    """
     import numpy as np
 
     from cellmap_tui.volumes.slices import Layer, render_slice
@@ -220,9 +226,8 @@ def draw_look(looks: PatchLooks, spec: LookSpec) -> NDArray[np.uint8]:
     ground = grey if is_like else np.full_like(grey, _NO_EM)
     hatched = None if overlay == "off" else unknown
     right = render_slice(ground, layers, overlay=overlay, unknown=hatched, em_valid=inside if is_like else None)
-    picture = np.full((spec.height, spec.width, 3), _GROUND, np.uint8)
-    picture[:height, :width] = left
-    picture[:height, width + _GAP : 2 * width + _GAP] = right
+    picture = np.full((height, 2 * width + _GAP, 3), _GROUND, np.uint8)
+    picture[:, :width], picture[:, width + _GAP :] = left, right
     return picture
 
 

@@ -110,12 +110,12 @@ def target_facts(
 
 
 def _of_side(split: Split, usage: Usage, catalog: Catalog) -> list[Crop]:
-    """Return the crops of one side of a split, with the classes that their rows name."""
+    """Return the crops of one side of a split, with those of their classes that their rows name."""
     known = {crop.ref: crop for crop in catalog.crops}
+    crops = [(known[row.ref], row.classes) for row in split.of(usage) if row.ref in known]
     return [
-        replace(known[row.ref], classes=row.classes or known[row.ref].classes)
-        for row in split.of(usage)
-        if row.ref in known
+        replace(crop, classes=tuple(name for name in crop.classes if not named or name in named))
+        for crop, named in crops
     ]
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from cellmap_tui.app.runs_watch import RunsWatch
 from cellmap_tui.app.screens.classes import ClassesScreen
+from cellmap_tui.app.screens.start import StartWork
 from cellmap_tui.app.screens.targets import MappedTree, TargetsScreen
 from cellmap_tui.app.widgets.ask_text import AskText
+from cellmap_tui.challenge.datasplit import Split, SplitRow, write_split
 from cellmap_tui.challenge.targets import read_targets
-from tests.app.builders import app_with
+from tests.app.builders import app_with, settings_at
 from tests.app.small_data import at_rest, write_small_data
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
@@ -134,5 +137,87 @@ def test_targets_with_one_of_two_classes(snap_compare, size) -> None:
     async def edited(pilot):
         await opened(pilot)
         await press(pilot, "space", "j", "j", "space", "j", "enter", "tab")
+
+    assert snap_compare(app_with(start="classes"), terminal_size=size, run_before=edited)
+
+
+def write_small_split(path=Path("datasplit.csv"), classes=("pm", "mito", "er")):
+    """Write a split of the two small crops: one trains, one validates."""
+    root = str(Path("data/mine/mine.zarr").absolute())
+    rows = [
+        SplitRow(usage, root, "recon-1/em/fibsem-uint8", root, f"recon-1/labels/groundtruth/crop{number}", classes)
+        for usage, number in (("train", 7), ("validate", 8))
+    ]
+    write_split(path, Split(tuple(rows)))
+
+
+def sides_of(app, name):
+    row = next(row for row in app.screen._facts if row.target.name == name)
+    return [(side.crops, side.scanned, side.with_foreground) for side in (row.train, row.validate)]
+
+
+async def counted(pilot):
+    while pilot.app.screen._split is None:
+        await pilot.pause(0.01)
+    await at_rest(pilot)
+
+
+async def test_targets_are_counted_by_the_sides_of_the_split_of_the_folder():
+    write_small_data()
+    write_small_split()
+    app = app_with(start="classes")
+    async with app.run_test(size=(160, 50)) as pilot:
+        await opened(pilot)
+        await counted(pilot)
+        await press(pilot, "j", "j", "space")
+        assert sides_of(app, "mito") == [(1, 0, 0), (0, 0, 0)]
+        checks = str(app.screen.query_one("#checks Static").render())
+        assert "no crop that validates in the split knows mito" in checks
+
+
+async def test_a_split_that_is_chosen_counts_the_classes_that_its_rows_name():
+    write_small_data()
+    write_small_split(Path("other.csv"), ("pm",))
+    app = app_with(start="classes")
+    async with app.run_test(size=(160, 50)) as pilot:
+        await opened(pilot)
+        await press(pilot, "j", "space", "j", "space", "d")
+        assert isinstance(app.screen, AskText)
+        app.screen.query_one("Input").value = "missing.csv"
+        await press(pilot, "enter")
+        assert any("cannot be read" in note.message for note in app._notifications)
+        await press(pilot, "d")
+        app.screen.query_one("Input").value = "other.csv"
+        await press(pilot, "enter")
+        await counted(pilot)
+        assert sides_of(app, "pm") == [(1, 0, 0), (1, 0, 0)]
+        assert sides_of(app, "mito") == [(0, 0, 0), (0, 0, 0)]
+
+
+async def test_a_job_counts_and_its_counts_appear():
+    write_small_data()
+    write_small_split()
+    app = app_with(settings=settings_at(Path.cwd()), start="classes")
+    app._watch = RunsWatch(app.settings.runs_root)
+    async with app.run_test(size=(160, 50)) as pilot:
+        await opened(pilot)
+        await counted(pilot)
+        await press(pilot, "j", "j", "space", "o")
+        assert isinstance(app.screen, StartWork)
+        await press(pilot, "y")
+        while not (isinstance(app.screen, TargetsScreen) and app.screen._facts[0].scanned):
+            await pilot.pause(0.02)
+        assert sides_of(app, "mito")[0] == (1, 1, 1)
+
+
+@SIZES
+def test_targets_counted_by_a_split(snap_compare, size) -> None:
+    write_small_data()
+    write_small_split()
+
+    async def edited(pilot):
+        await opened(pilot)
+        await counted(pilot)
+        await press(pilot, "j", "space", "j", "space")
 
     assert snap_compare(app_with(start="classes"), terminal_size=size, run_before=edited)

@@ -140,7 +140,7 @@ class PatchesScreen(SubScreen, RunScreen):
 
     def _tell_progress(self, run: RunSummary) -> None:
         words = f"{state_words(run)}  {amount_words(run)}  {progress_words(run)}"
-        self.query_one("#picture", Pane).set_title(self._title(), words)
+        self.query_one("#picture", Pane).set_title(self._title(), words if self.drawn is not None else "")
         self.view.say(f"{words}\n{printable(run.message or '')}")
 
     def _tell_end(self, run: RunSummary) -> None:
