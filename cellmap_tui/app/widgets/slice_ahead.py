@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.app.signs import ascii_only
-from cellmap_tui.app.widgets.half_cells import enlarge, full_cells, half_cells
+from cellmap_tui.app.widgets.half_cells import FULL_STEP, enlarge, full_cells, half_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def strips_of(rgb: NDArray[np.uint8], *, coarse: bool) -> list[Strip]:
     """Return a picture as lines of cells; a coarse one is enlarged to twice its size."""
     if coarse:
         rgb = enlarge(rgb, 2 * rgb.shape[1], 2 * rgb.shape[0])
-    return full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=coarse)
+    return full_cells(rgb) if ascii_only() else half_cells(rgb, coarse=coarse, step=FULL_STEP)
 
 
 def direction(before: Look | None, after: Look) -> tuple[int, int, int]:

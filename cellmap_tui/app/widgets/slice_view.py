@@ -18,22 +18,22 @@ from textual import work
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from cellmap_tui.app.keys import bind
 from cellmap_tui.app.widgets.columns import fitted
 from cellmap_tui.app.widgets.half_cells import with_letters
+from cellmap_tui.app.widgets.lean_strip import lean_filters, lean_strips
 from cellmap_tui.app.widgets.protocol_image import Picture, ProtocolImage, protocol_problem
 from cellmap_tui.app.widgets.slice_ahead import Frames, direction, draw_ahead, looks_ahead, strips_of
-from cellmap_tui.app.widgets.slice_state import KIND_WORDS, Drawing, Look, SliceSpec, kind_cycle
+from cellmap_tui.app.widgets.slice_keys import SliceKeys
+from cellmap_tui.app.widgets.slice_state import KIND_WORDS, Drawing, Look, SliceSpec
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from textual.app import ComposeResult
-    from textual.binding import BindingType
+    from textual.filter import LineFilter
     from textual.timer import Timer
 
     from cellmap_tui.app.widgets.slice_state import SliceSource
@@ -42,11 +42,9 @@ SETTLE_S = 0.15
 """The full picture is drawn this long after the last key."""
 LETTER_STYLE = Style(color="white", bgcolor="black", bold=True)
 """Letters stand on the picture, whatever its colours and the theme's."""
-PAN_SHARE = 8
-"""A pan moves by one part in this many of what is shown."""
 
 
-class SliceView(Widget, can_focus=True):
+class SliceView(SliceKeys, can_focus=True):
     """One slice, with a line that says where it is.
 
     Parameters
@@ -59,26 +57,6 @@ class SliceView(Widget, can_focus=True):
         Whether the next slices are drawn while the user looks at this one.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind("slice.previous", "step(-1)"),
-        bind("slice.previous_ten", "step(-10)"),
-        bind("slice.axis", "axis"),
-        bind("slice.overlay", "overlay"),
-        bind("slice.classes", "classes"),
-        bind("slice.kinds", "kinds"),
-        bind("do.open", "zoom", "zoom", help="Zoom to one voxel a pixel around the point, and back."),
-        bind("slice.closer", "magnify(1)"),
-        bind("slice.farther", "magnify(-1)", show=False),
-        bind("slice.opaque", "opacity(1)", show=False),
-        bind("slice.clear", "opacity(-1)", show=False),
-        bind("slice.next", "step(1)", show=False),
-        bind("slice.next_ten", "step(10)", show=False),
-        bind("move.left", "pan(0, -1)", show=False, help="Move the point left."),
-        bind("move.right", "pan(0, 1)", show=False, help="Move the point right."),
-        bind("move.up", "pan(-1, 0)", show=False, help="Move the point up."),
-        bind("move.down", "pan(1, 0)", show=False, help="Move the point down."),
-        bind("do.close", "unzoom", show=False, help="Show the whole slice again."),
-    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"slice--line", "slice--message", "slice--bad"}
     DEFAULT_CSS = """
     SliceView {
@@ -153,8 +131,6 @@ class SliceView(Widget, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._source: SliceSource | None = None
-        self._look: Look | None = None
         self._message = message
         self._error = ""
         self._here = ""
@@ -203,75 +179,7 @@ class SliceView(Widget, can_focus=True):
         self._strips, self._error, self._message = [], "", message
         self._hide_picture()
 
-    # Keys
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys that can do nothing here."""
-        if action in {"step", "axis", "overlay", "zoom", "pan", "magnify", "opacity"}:
-            return self._look is not None
-        if action == "kinds":
-            return self._source is not None and len(kind_cycle(self._source.kinds)) > 1
-        if action == "classes":
-            return self._source is not None and len(self._source.classes) > 1
-        if action == "unzoom":
-            return self._look is not None and self._look.zoomed
-        return True
-
-    def action_step(self, slices: int) -> None:
-        """Go some slices on."""
-        if self._look:
-            self._scrub(self._look.moved(self._look.axis, slices))
-
-    def action_pan(self, rows: int, columns: int) -> None:
-        """Move the point in the plane; when zoomed, the picture moves under it."""
-        look = self._look
-        if not look:
-            return
-        for sign, axis, pixels in zip((rows, columns), look.plane, reversed(self._full_pixels), strict=True):
-            look = look.moved(axis, sign * max(1, look.shown(axis, pixels) // PAN_SHARE))
-        self._scrub(replace(look, pointed=True))
-
-    def action_axis(self) -> None:
-        """Look along the next axis."""
-        if self._look:
-            self._scrub(self._look.with_next_axis())
-
-    def action_overlay(self) -> None:
-        """Draw labels as a tint, as outlines, or not at all."""
-        if self._look:
-            self._scrub(self._look.with_next_overlay())
-
-    def action_classes(self) -> None:
-        """Draw the next class alone."""
-        if self._look and self._source:
-            self._scrub(self._look.with_next_class(self._source.classes))
-
-    def action_kinds(self) -> None:
-        """Draw the next of what there is: truth, predictions, errors."""
-        if self._look and self._source:
-            self._scrub(self._look.with_next_kinds(self._source.kinds))
-
-    def action_opacity(self, steps: int) -> None:
-        """Make labels more or less opaque."""
-        if self._look:
-            self._scrub(self._look.with_opacity(steps))
-
-    def action_magnify(self, steps: int) -> None:
-        """Show half as much twice as large, or the other way round."""
-        if self._look:
-            self._scrub(self._look.magnified(steps, *self._full_pixels))
-            self.refresh_bindings()
-
-    def action_zoom(self) -> None:
-        """Zoom to one voxel a pixel, or back."""
-        if self._look:
-            self._scrub(replace(self._look, zoom=None if self._look.zoomed else 1.0))
-            self.refresh_bindings()
-
-    def action_unzoom(self) -> None:
-        """Show the whole slice."""
-        if self._look and self._look.zoomed:
-            self.action_zoom()
+    # Drawing
 
     def look_at(self, look: Look) -> None:
         """Look elsewhere, as if by keys; nobody is told."""
@@ -281,8 +189,6 @@ class SliceView(Widget, can_focus=True):
         """Draw for the new size."""
         self._hide_picture()
         self._ask(coarse=False)
-
-    # Drawing
 
     @property
     def _pixels(self) -> tuple[int, int]:
@@ -429,6 +335,14 @@ class SliceView(Widget, can_focus=True):
 
     # Painting
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return lines that are written with few bytes."""
+        return lean_strips(super().render_lines(crop))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return the app's filters; those that only change the terminal's own colours spare the picture."""
+        return lean_filters(super().get_line_filters())
+
     def render_line(self, y: int) -> Strip:
         """Return a line of the picture, or the line that says where it is."""
         width, height = self.content_size
@@ -456,7 +370,9 @@ class SliceView(Widget, can_focus=True):
         return Strip([Segment(fitted(text, width), self.get_component_rich_style("slice--line"))], width)
 
     def _message_line(self, message: str, part: str, y: int, width: int) -> Strip:
-        lines = _wrapped(message, max(1, width - 2))
+        import textwrap
+
+        lines = textwrap.wrap(message, max(1, width - 2))
         text = f" {lines[y]}" if y < len(lines) else ""
         return Strip([Segment(fitted(text, width), self.get_component_rich_style(part))], width)
 
@@ -464,9 +380,3 @@ class SliceView(Widget, can_focus=True):
         width, height = self.content_size
         if height:
             self.refresh(Region(0, height - 1, width, 1))
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width) or [""]
