@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from cellmap_tui.errors import DataError
+from cellmap_tui.scoring.blosc_blocks import blocks_with, packed_together, unpacked_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from cellmap_tui.volumes.metadata import Node
 
@@ -30,6 +33,9 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 class _Codec(Protocol):
     def decode(self, data: Any, out: Any = None) -> Any:
         """Return the decoded buffer."""
+
+    def encode(self, data: Any) -> Any:
+        """Return the encoded buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,35 @@ class Codec:
         if len(buffer) != chunk_bytes:
             raise ValueError(f"holds {len(buffer)} bytes in place of {chunk_bytes}")
         return buffer
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether a part of a chunk can be unpacked without the rest."""
+        return self.compressor == "blosc" and not self._filters
+
+    def decode_part(
+        self, data: bytes, start: int, stop: int, chunk_bytes: int, scratch: NDArray[np.uint8] | None = None
+    ) -> Any:
+        """Return a buffer with the bytes from `start` to `stop` of a chunk, as `decode` does with all of them.
+
+        Parts are unpacked into `scratch`, where they fit: fresh memory costs more than the unpacking.
+        """
+        part = blocks_with(data, start, stop, chunk_bytes) if self.has_blocks else None
+        if part is None:
+            whole = self.decode(data, chunk_bytes)
+            return whole if (start, stop) == (0, chunk_bytes) else memoryview(whole)[start:stop]
+        packed, first = part
+        count = unpacked_bytes(packed)
+        if scratch is None or len(scratch) < count:
+            return self._unpacked(packed, count)[start - first : stop - first]
+        assert self._decoder is not None
+        self._decoder.decode(packed, scratch[:count])
+        return scratch[start - first : stop - first]
+
+    def block_bytes(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Return how many bytes of a chunk of this shape are packed together."""
+        assert self._decoder is not None
+        return packed_together(self._decoder.encode(np.zeros(shape, dtype)))
 
     def _unpacked(self, data: bytes, chunk_bytes: int) -> Any:
         # Filters may change the size of elements, so allow for the widest.

@@ -24,6 +24,8 @@ from cellmap_tui.volumes.metadata import LIMIT_BYTES, Node
 from cellmap_tui.volumes.ngff import CHUNK_LIMIT_BYTES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cellmap_tui.challenge.grid import Shape3
     from cellmap_tui.scoring.stores import Store
     from cellmap_tui.volumes.arrays import Voxels
@@ -79,6 +81,27 @@ class StoredArray:
             self._copy((z, y, x), start, stop, found)
         return found
 
+    def read_once(self, start: Shape3, stop: Shape3, scratch: NDArray[np.uint8] | None = None) -> Voxels:
+        """Return what `read` does for a box of which nobody will ask for the rest: nothing is kept.
+
+        Where the box lies in one chunk whose codec packs it in blocks, only the blocks that hold it are unpacked,
+        into `scratch` if that is large enough: then the voxels are good until it is used again.
+        """
+        index = [a // c for a, c in zip(start, self.chunks, strict=True)]
+        within = [slice(a - i * c, b - i * c) for a, b, i, c in zip(start, stop, index, self.chunks, strict=True)]
+        is_one = all(part.stop <= c for part, c in zip(within, self.chunks, strict=True))
+        if not is_one or self._order != "C" or not self._codec.has_blocks:
+            return self.read(start, stop)
+        planes = self._decoded((index[0], index[1], index[2]), within[0], scratch)
+        return planes[:, within[1], within[2]]
+
+    def planes_a_block(self) -> int:
+        """Return how many planes across z `read_once` unpacks together; 0 where it unpacks whole chunks."""
+        if self._order != "C" or not self._codec.has_blocks:
+            return 0
+        plane_bytes = math.prod(self.chunks[1:]) * self._stored_dtype.itemsize
+        return max(1, self._codec.block_bytes(self.chunks, self._stored_dtype) // plane_bytes)
+
     def _copy(self, index: Shape3, start: Shape3, stop: Shape3, found: Voxels) -> None:
         low = [max(i * c, a) for i, c, a in zip(index, self.chunks, start, strict=True)]
         high = [min((i + 1) * c, b) for i, c, b in zip(index, self.chunks, stop, strict=True)]
@@ -107,14 +130,21 @@ class StoredArray:
         while self._cached_bytes > CACHE_BYTES:
             self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
 
-    def _decoded(self, index: Shape3) -> Voxels:
+    def _decoded(
+        self, index: Shape3, planes: slice | None = None, scratch: NDArray[np.uint8] | None = None
+    ) -> Voxels:
+        """Return a chunk, or some of its planes."""
+        first, last = (0, self.chunks[0]) if planes is None else (planes.start, planes.stop)
+        shape = (last - first, *self.chunks[1:])
         key = join(self.key, self._separator.join(map(str, index)))
         data = self.store.read(key)
         if data is None:
-            return np.broadcast_to(np.asarray(self._fill_value).astype(self.dtype), self.chunks)
+            return np.broadcast_to(np.asarray(self._fill_value).astype(self.dtype), shape)
         try:
-            content = self._codec.decode(data, math.prod(self.chunks) * self._stored_dtype.itemsize)
-            voxels = np.frombuffer(content, self._stored_dtype).reshape(self.chunks, order=self._order)  # type: ignore[call-overload]
+            plane_bytes = math.prod(self.chunks[1:]) * self._stored_dtype.itemsize
+            first, last, whole = first * plane_bytes, last * plane_bytes, self.chunks[0] * plane_bytes
+            content = self._codec.decode_part(data, first, last, whole, scratch)
+            voxels = np.frombuffer(content, self._stored_dtype).reshape(shape, order=self._order)  # type: ignore[call-overload]
         except Exception as error:  # noqa: BLE001 - codecs raise whatever they like on a broken chunk
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise DataError(

@@ -127,15 +127,18 @@ class PredictedFolder:
         from cellmap_tui.scoring.alignment import aligned
         from cellmap_tui.scoring.profiles import scoring_of
         from cellmap_tui.scoring.sources import open_source
+        from cellmap_tui.scoring.stored_planes import by_planes
         from cellmap_tui.scoring.stores import open_store
 
         store, key = self._places[label]
         grid = self._crop.grid_of(label)
-        return aligned(open_source(open_store(store), key, grid.voxel_size_nm), grid, scoring_of(label))
+        source = open_source(open_store(store), key, grid.voxel_size_nm)
+        return by_planes(aligned(source, grid, scoring_of(label)))
 
     def _open_truth(self, label: str) -> Volume | None:
         from cellmap_tui.scoring.alignment import aligned
         from cellmap_tui.scoring.sources import open_source
+        from cellmap_tui.scoring.stored_planes import by_planes
         from cellmap_tui.scoring.stores import open_store
         from cellmap_tui.volumes.annotation import read_annotation
         from cellmap_tui.volumes.ngff import open_volume
@@ -146,7 +149,7 @@ class PredictedFolder:
         self._unknown[label] = read_annotation(open_volume(path)).unknown_value
         grid = self._crop.grid_of(label)
         source = open_source(open_store(path.parent), path.name, grid.voxel_size_nm)
-        return aligned(source, grid, "instance")
+        return by_planes(aligned(source, grid, "instance"))
 
 
 def _places(predictions: str, crop: Crop) -> dict[str, tuple[Path, str]]:

@@ -70,9 +70,10 @@ class PredictedPlanes:
         key = f"truth {pair}"
         if key not in self._volumes:
             from cellmap_tui.scoring.stored import open_stored
+            from cellmap_tui.scoring.stored_planes import by_planes
             from cellmap_tui.scoring.stores import open_store
 
-            self._volumes[key] = open_stored(open_store(job.truth), job.truth_key)
+            self._volumes[key] = by_planes(open_stored(open_store(job.truth), job.truth_key))
         return without(job.unknown_value, sample(self._cache, key, self._volumes[key], job.grid, plane))
 
     def grid_of(self, pair: str) -> Grid | None:
@@ -92,11 +93,12 @@ class PredictedPlanes:
     def _aligned(self, job: PairJob) -> Volume:
         from cellmap_tui.scoring.alignment import aligned
         from cellmap_tui.scoring.sources import open_source
+        from cellmap_tui.scoring.stored_planes import by_planes
         from cellmap_tui.scoring.stores import open_store
 
         assert job.prediction is not None
         source = open_source(open_store(job.prediction), job.prediction_key, job.grid.voxel_size_nm)
-        return aligned(source, job.grid, job.scoring)
+        return by_planes(aligned(source, job.grid, job.scoring))
 
 
 class EvaluatedCrop:

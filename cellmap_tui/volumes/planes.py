@@ -27,6 +27,8 @@ MOST_TILE = 256
 """Largest edge of what is read at once."""
 THREADS = min(4, os.cpu_count() or 1)
 """Chunks are decoded outside of Python's lock."""
+THREADED_BYTES = 512 * 2**10
+"""Tiles below this size are decoded one by one: threads would wait for each other longer than they work."""
 
 _Span = tuple[int, int, slice]
 """Voxels of a tile on an axis, from and to, and which of the wanted positions lie in it."""
@@ -68,7 +70,7 @@ class Volume(Protocol):
         """Type of its voxels."""
 
     def read(self, start: Shape3, stop: Shape3) -> NDArray[Any]:
-        """Return the voxels of a half-open box that lies inside."""
+        """Return the voxels of a half-open box that lies inside; good until the thread reads again."""
 
 
 class Predicted(Protocol):
@@ -98,7 +100,7 @@ class PlaneCache:
         self, key: str, volume: Volume, axis: int, index: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
     ) -> NDArray[Any]:
         """Return rows and columns of one plane of a volume that is called `key`; do not write into it."""
-        tiles = Tiles.of(volume)
+        tiles = Tiles.of(volume, axis)
         first = tiles.start_of(axis, index)
         place = (key, axis, first, rows.tobytes(), columns.tobytes())
         with self._lock:
@@ -128,18 +130,22 @@ class Tiles:
     """How many tiles may be read at once."""
 
     @classmethod
-    def of(cls, volume: Any) -> Tiles:
+    def of(cls, volume: Any, axis: int) -> Tiles:
         """Look for the chunks behind a volume that only places them."""
         inner = getattr(volume, "volume", volume)
         chunks, store = getattr(inner, "chunks", None), getattr(inner, "store", None)
         if chunks is None:
             return cls(volume, (16, 64, 64), (0, 0, 0), 1)
         z, y, x = (min(n, MOST_TILE) for n in chunks)
-        shift = getattr(volume, "shift", (0, 0, 0))
-        origin = tuple(s % n for s, n in zip(shift, (z, y, x), strict=True))
+        # Across z a volume may unpack less than a chunk.
+        planes = getattr(inner, "planes_at_once", z) if axis == 0 else z
         # Whole chunks of a folder pass through nothing that threads would have to share.
         is_simple = (z, y, x) == tuple(chunks) and store is not None and store.path.is_dir()
-        return cls(volume, (z, y, x), (origin[0], origin[1], origin[2]), THREADS if is_simple else 1)
+        z = min(z, planes)
+        is_large = z * y * x * inner.dtype.itemsize >= THREADED_BYTES
+        shift = getattr(volume, "shift", (0, 0, 0))
+        origin = tuple(s % n for s, n in zip(shift, (z, y, x), strict=True))
+        return cls(volume, (z, y, x), (origin[0], origin[1], origin[2]), THREADS if is_simple and is_large else 1)
 
     def start_of(self, axis: int, index: int) -> int:
         """Return where the tile begins that holds a plane."""
