@@ -298,7 +298,7 @@ def _decided(work: _Work, limit: Limit, all_tiles: int, drawn: Sequence[Part]) -
     if limit.seconds is not None:
         began_s = time.monotonic()
         work.batch(drawn[:size], counted=False)  # the first one compiles and chooses kernels
-        if time.monotonic() - began_s < limit.seconds / 4:
+        if time.monotonic() - began_s < limit.seconds:
             began_s = time.monotonic()
             work.batch(drawn[:size], counted=False)
         took_s = max(time.monotonic() - began_s, 1e-6)
