@@ -62,7 +62,8 @@ def _below(result: PatchesResult) -> list[str]:
         f"grey {result.raw_mean:.2f} ± {result.raw_deviation:.2f}, {_percent(result.raw_invalid)} beyond the EM",
         f"bank of {crops}, {size(result.bank_bytes)}, in {result.bank_s:.1f} s; {result.patches_per_s:.3g} patches/s",
     ]
-    lines += [f"left out {out.ref}: {out.reason}" for out in result.left_out]
+    option = ("enlarge them with --coarse-labels upsample", "enlarge them (n, coarse labels)")
+    lines += [f"left out {out.ref}: {out.reason.replace(*option)}" for out in result.left_out]
     lines += [
         f"{ref}: {count(voxels)} voxels whose annotations exclude each other"
         for ref, voxels in result.contradictions.items()
