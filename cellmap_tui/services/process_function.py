@@ -137,9 +137,8 @@ def _function(request: ProcessRequest) -> tuple[Function, str]:
 
     path = request.recipe
     assert path is not None  # the caller looked
-    run = trusted_runner(
-        request.state_dir or load_settings().state_dir, trust=request.trust, timeout_s=TRUST_TIMEOUT_S
-    )
+    state_dir = request.state_dir or load_settings().state_dir
+    run = trusted_runner(state_dir, trust=request.trust, timeout_s=TRUST_TIMEOUT_S)
     digest = run(path).sha256
     function = load_python_namespace(path, expected_sha256=digest).get("process_func")
     if not callable(function):

@@ -10,16 +10,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellmap_tui.errors import CellmapError, MissingDataError, RefusedError, RequestError, Stopped
+from cellmap_tui.errors import CellmapError, RefusedError, RequestError, Stopped
 from cellmap_tui.services.process_model import DEFAULT_MEMORY_BYTES
 from cellmap_tui.services.process_recipe import Recipe, read_recipe, recipe_text
-from cellmap_tui.services.process_sources import predictions_place
+from cellmap_tui.services.tune_crops import TunableClass, tunable_classes
 from cellmap_tui.services.tune_model import TunedClass, TuneRequest, TuneResult, TuneRow
 from cellmap_tui.services.tune_recipes import (
     Candidate,
@@ -29,14 +28,14 @@ from cellmap_tui.services.tune_recipes import (
     start_of,
     thresholds_near,
 )
-from cellmap_tui.services.tune_score import Place, Scorer, has_core, place_of, problem_of
+from cellmap_tui.services.tune_score import Scorer, problem_of
 from cellmap_tui.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cellmap_tui.scoring.aggregate import ClassScore
-    from cellmap_tui.services.process_recipe import ClassRecipe, Kind
+    from cellmap_tui.services.process_recipe import ClassRecipe
     from cellmap_tui.services.report import Reporter
 
 __all__ = ["TuneRequest", "TuneResult", "tune"]
@@ -77,27 +76,28 @@ def tune(request: TuneRequest, report: Reporter) -> TuneResult:
     started = time.perf_counter()
     output, table = _outputs(request)
     recipe = read_recipe(request.recipe) if request.recipe is not None else Recipe()
-    found = _gather(request, recipe, report)
+    found = tunable_classes(request, recipe, report)
     rows: list[TuneRow] = []
     tuned: list[TunedClass] = []
     errors: list[str] = []
     chosen: dict[str, ClassRecipe] = {}
+    tries = _Tries(request, found, report)
     for number, one in enumerate(found):
-        report.progress(number, len(found), "classes")
         try:
-            told, tried, best = _Tuning(request, one, report).run()
+            told, tried, best = _Tuning(request, one, report, tries).run()
         except Stopped:
             raise
         except CellmapError as error:
             errors.append(f"{one.label}: {problem_of(error)}")
             report.warning(errors[-1])
             continue
+        finally:
+            tries.next_class()
         tuned.append(told)
         rows += tried
         chosen[one.label] = best
         report.note(_words(told))
         report.metric(number, {f"tune/{one.label}": told.reported_after or 0.0})
-    report.progress(len(found), len(found), "classes")
     _write(output, _text(request, recipe, chosen, tuned), report, "recipe")
     _write(table, _csv(rows), report, "table")
     warnings = tuple(dict.fromkeys(f"{one.label}: {one.words}" for one in tuned if one.words))
@@ -115,24 +115,37 @@ def tune(request: TuneRequest, report: Reporter) -> TuneResult:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One class to be tuned."""
+class _Tries:
+    """Counts recipes that were tried."""
 
-    label: str
-    kind: Kind
-    start: ClassRecipe
-    runs: tuple[str, ...]
-    with_core: frozenset[str]
-    choose: tuple[Place, ...]
-    test: tuple[Place, ...]
-    words: str
+    def __init__(self, request: TuneRequest, found: Sequence[TunableClass], report: Reporter) -> None:
+        self._report = report
+        self._most = [_most_tries(request, one) for one in found]
+        self._total = sum(self._most)
+        self._before = self._now = 0
+
+    def advance(self) -> None:
+        """Tell that one more was tried."""
+        self._now += 1
+        self._report.progress(min(self._now, self._before + self._most[0]), self._total, "recipes")
+
+    def next_class(self) -> None:
+        """Go on to the next class: fewer may have been tried than were foreseen."""
+        self._before += self._most.pop(0)
+        self._now = self._before
+        self._report.progress(self._now, self._total, "recipes")
+
+
+def _most_tries(request: TuneRequest, one: TunableClass) -> int:
+    methods = 1 if one.kind == "semantic" else 2
+    masks = len(one.runs) * len(request.smoothings_nm) * len(request.thresholds) * methods
+    return 1 + masks + len(request.sizes) + 2
 
 
 class _Tuning:
     """Tries the recipes of one class."""
 
-    def __init__(self, request: TuneRequest, found: _Found, report: Reporter) -> None:
+    def __init__(self, request: TuneRequest, found: TunableClass, report: Reporter, tries: _Tries) -> None:
         from cellmap_tui.services.memory_budget import memory_budget
 
         self._request = request
@@ -140,12 +153,13 @@ class _Tuning:
         self._memory = request.memory_bytes or min(DEFAULT_MEMORY_BYTES, memory_budget(None).bytes)
         self._scorer = Scorer(found.start, request.profile, self._memory, report.checkpoint, report.warning)
         self._scores: dict[Candidate, ClassScore | None] = {}
+        self._tries = tries
 
     def run(self) -> tuple[TunedClass, list[TuneRow], ClassRecipe]:
         """Return what came of it, everything that was tried, and the recipe."""
         found, request = self._found, self._request
         start = start_of(found.start, found.runs[0], found.kind, has_core=found.runs[0] in found.with_core)
-        best = self._best([start, *masks_to_try(request, found.kind, found.runs, found.with_core, start.min_voxels)])
+        best = self._best([start, *masks_to_try(request, found.kind, found.runs, found.with_core, start)])
         if found.kind == "instance" or any(request.sizes):
             best = self._best([best, *sizes_to_try(request, best)])
         best = self._best([best, *thresholds_near(request, best)])
@@ -159,6 +173,7 @@ class _Tuning:
         for candidate in dict.fromkeys(candidates):
             if candidate not in self._scores:
                 self._scores[candidate] = self._scorer.score(candidate, self._found.choose)
+                self._tries.advance()
             value = _value(self._scores[candidate])
             if value is not None and value > most + LEAST_GAIN:
                 best, most = candidate, value
@@ -208,93 +223,6 @@ class _Tuning:
             is_best=one == best,
             reported=_value(reported.get(one)),
         )
-
-
-def _gather(request: TuneRequest, recipe: Recipe, report: Reporter) -> list[_Found]:
-    """Return the classes that are predicted and annotated, each with its crops in two halves."""
-    from cellmap_tui.scoring.profiles import get_profile, scoring_of
-    from cellmap_tui.services.catalog import CatalogSource, open_catalog
-    from cellmap_tui.services.evaluate_model import EvaluateRequest
-    from cellmap_tui.services.evaluate_targets import local_targets
-    from cellmap_tui.services.process_sources import find_named
-
-    get_profile(request.profile)
-    runs = tuple(request.predictions or (predictions_place(None, request.data_root),))
-    source = CatalogSource(
-        request.data_root, request.state_dir, request.manifest, request.train_manifest, request.test_manifest
-    )
-    asked = EvaluateRequest(
-        predictions=runs[0],
-        crops=request.crops,
-        datasplit=request.datasplit,
-        classes=request.classes,
-        data_root=request.data_root,
-    )
-    targets = local_targets(asked, open_catalog(source, report))
-    labels = list(dict.fromkeys(target.label for target in targets))
-    found = []
-    for label in labels:
-        kind = scoring_of(label)
-        start = recipe.of(label, kind)
-        named = start.source or label
-        mine = [target for target in targets if target.label == label]
-        places = (start.predictions, *runs) if start.predictions else runs
-        known = tuple(run for run in dict.fromkeys(places) if all(find_named(run, t.crop, named) for t in mine))
-        if not known:
-            # Crops that a run did not predict are left out, where every run lacks some.
-            mine = [t for t in mine if all(find_named(run, t.crop, named) for run in places)]
-            known = tuple(dict.fromkeys(places)) if mine else ()
-        if known:
-            halves = _halves([place_of(target, kind) for target in mine], request.seed)
-            cores = frozenset(run for run in known if all(has_core(run, t.crop, label) for t in mine))
-            found.append(_Found(label, kind, start, known, cores, *halves))
-    missing = [name for name in request.classes if name not in {one.label for one in found}]
-    if not found:
-        raise MissingDataError(
-            f"{runs[0]} has no prediction of a class that is annotated in {targets[0].crop.ref}",
-            "predict the crops first, or name the folder with --input-path",
-        )
-    if missing:
-        report.warning(f"{', '.join(missing)}: not predicted on these crops, not tuned")
-    return found
-
-
-def _halves(places: list[Place], seed: int) -> tuple[tuple[Place, ...], tuple[Place, ...], str]:
-    """Return the crops to choose on, those to report on, and what there is to say about it."""
-    if len(places) == 1:
-        return tuple(places), tuple(places), "one crop only: chosen and reported on the same, expect less elsewhere"
-    ordered = sorted(places, key=lambda place: place.crop.ref)
-    # Of crops with and without the class each half gets its share, the larger one to choose on.
-    ordered.sort(key=lambda place: _foreground(place), reverse=True)
-    shuffled = random.Random(seed)
-    choose: list[Place] = []
-    test: list[Place] = []
-    for number in range(0, len(ordered), 2):
-        pair = ordered[number : number + 2]
-        if len(pair) == 2 and shuffled.random() < 0.5:
-            pair.reverse()
-        choose.append(pair[0])
-        test += pair[1:]
-    words = "" if all(any(_foreground(p) for p in half) for half in (choose, test)) else _LOPSIDED
-    return tuple(choose), tuple(test), words
-
-
-_LOPSIDED = "only one half of the crops has voxels of the class: the reported score says little"
-
-
-def _foreground(place: Place) -> int:
-    """Return the voxels of a class in the truth, at a coarse level where there is one."""
-    import numpy as np
-
-    from cellmap_tui.volumes.arrays import open_level
-    from cellmap_tui.volumes.ngff import open_volume
-
-    level = next((one for one in open_volume(place.target.truth).levels if one.grid.voxels < 2_000_000), None)
-    if level is None:
-        return 0
-    values = np.asarray(open_level(level)[...])
-    known = values if place.unknown_value is None else np.where(values == place.unknown_value, 0, values)
-    return int(np.count_nonzero(known))
 
 
 def _value(score: ClassScore | None) -> float | None:

@@ -26,7 +26,7 @@ class TuneRequest:
     """
 
     predictions: tuple[str, ...] = ()
-    """Folders or templates with ``{dataset}`` and ``{crop}``, one a run; empty: ``predictions`` below the data root."""
+    """Folders or templates with ``{dataset}`` and ``{crop}``, one a run; empty: ``predictions`` of the data root."""
     crops: str | None = None
     """Crops with ground truth, as ``--crops`` takes them."""
     datasplit: Path | None = None
@@ -85,7 +85,7 @@ class TuneRow:
     """The class."""
     run: str
     """Where the predictions came from."""
-    method: Literal["components", "cores", "mask"]
+    method: Literal["components", "cores", "watershed", "mask"]
     """How objects were told apart; ``mask``: a semantic class."""
     threshold: float
     """Probability above which a voxel is of the class."""

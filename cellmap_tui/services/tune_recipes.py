@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from cellmap_tui.services.process_recipe import Kind
     from cellmap_tui.services.tune_model import TuneRequest
 
-Method = Literal["components", "cores", "mask"]
+_TUNED = ("smooth", "threshold", "components", "cores", "watershed", "remove_small")
+"""Steps that a candidate brings itself; the others of the start stay."""
+Method = Literal["components", "cores", "watershed", "mask"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,8 +52,7 @@ def recipe_of(candidate: Candidate, start: ClassRecipe, run: str | None) -> Clas
     run
         Predictions to name in it; None: those of the request.
     """
-    steps = [step for step in start.steps if step.name not in ("smooth", "threshold", "components", "cores")]
-    steps = [step for step in steps if step.name != "remove_small"]
+    steps = [step for step in start.steps if step.name not in _TUNED]
     before = [step for step in steps if step.name == "sigmoid"]
     between = [step for step in steps if step.name in ("open", "close", "fill_holes")]
     after = [step for step in steps if step not in (*before, *between)]
@@ -70,8 +71,11 @@ def start_of(recipe: ClassRecipe, run: str, kind: Kind, *, has_core: bool) -> Ca
         found = next((step for step in recipe.steps if step.name == name), None)
         return default if found is None or found[option] is None else found[option]
 
-    by_core = has_core and any(step.name == "cores" for step in recipe.steps)
-    method: Method = "mask" if kind == "semantic" else "cores" if by_core else "components"
+    method: Method = "mask" if kind == "semantic" else "components"
+    if method != "mask" and any(step.name == "watershed" for step in recipe.steps):
+        method = "watershed"
+    elif method != "mask" and has_core and any(step.name == "cores" for step in recipe.steps):
+        method = "cores"
     return Candidate(
         run,
         method,
@@ -82,15 +86,15 @@ def start_of(recipe: ClassRecipe, run: str, kind: Kind, *, has_core: bool) -> Ca
 
 
 def masks_to_try(
-    request: TuneRequest, kind: Kind, runs: Sequence[str], with_core: frozenset[str], min_voxels: int
+    request: TuneRequest, kind: Kind, runs: Sequence[str], with_core: frozenset[str], start: Candidate
 ) -> list[Candidate]:
-    """Return every run, method, threshold and smoothing at one size."""
+    """Return every run, method, threshold and smoothing at the size of the start."""
     return [
-        Candidate(run, method, threshold, min_voxels, smoothing)
+        Candidate(run, method, threshold, start.min_voxels, smoothing)
         for run in runs
         for smoothing in request.smoothings_nm
         for threshold in request.thresholds
-        for method in _methods(kind, has_core=run in with_core)
+        for method in _methods(kind, start, has_core=run in with_core)
     ]
 
 
@@ -113,15 +117,16 @@ def _with(candidate: Candidate, **changed: Any) -> Candidate:
     return replace(candidate, **changed)
 
 
-def _methods(kind: Kind, *, has_core: bool) -> tuple[Method, ...]:
+def _methods(kind: Kind, start: Candidate, *, has_core: bool) -> tuple[Method, ...]:
     if kind == "semantic":
         return ("mask",)
-    return ("components", "cores") if has_core else ("components",)
+    also: tuple[Method, ...] = ("watershed",) if start.method == "watershed" else ()
+    return ("components", "cores", *also) if has_core else ("components", *also)
 
 
 def _apart(method: Method, start: ClassRecipe) -> Step:
     options: dict[str, Any] = {}
-    if method == "cores":
-        found = next((step for step in start.steps if step.name == "cores"), None)
+    if method != "components":
+        found = next((step for step in start.steps if step.name == method), None)
         options = {} if found is None else {key: v for key, v in found.options.items() if key != "missing"}
     return Step(method, options)
