@@ -88,7 +88,7 @@ class MetricFeed:
         Takes the numbers: loss, step size, gradient and speed of each step; losses by class as means of the
         steps since the last time.
     device
-        Where the values of steps are.
+        Where the values of steps are; found out from the first one that is elsewhere.
     writer
         Takes them as well, and the official tags.
     interval_s
@@ -119,6 +119,8 @@ class MetricFeed:
 
     def step(self, record: StepRecord) -> None:
         """Take a step; does not wait for the device."""
+        if record.loss.device.type != self._device.type:
+            self._move(record.loss.device)
         table = self._table
         norm = record.grad_norm
         table.facts.append(
@@ -161,6 +163,11 @@ class MetricFeed:
         """Send everything that is held back; waits for the device."""
         self._ship()
         self._arrived(wait=True)
+
+    def _move(self, device: torch.device) -> None:
+        self.flush()
+        self._device, self._free = device, []
+        self._table = self._made()
 
     def _ship(self) -> None:
         """Begin copying the table to the host, and go on with another one."""

@@ -114,7 +114,7 @@ class ReportListener:
         from cellmap_tui.learning.samples import sample_folder
 
         if self._feed is None:
-            self._feed = self._opened(step, "cpu")
+            self._feed = self._opened(step + 1, "cpu")  # the step itself was told before the run was cut off
         samples = sorted(sample_folder(self._prepared.folder, epoch).glob("*.npz"))
         self._feed.validated(epoch, step, values, samples)
         dice = values.get("val/dice")
