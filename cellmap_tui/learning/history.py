@@ -40,6 +40,25 @@ class HistoryRow:
 
 def append_row(path: Path, row: HistoryRow) -> None:
     """Append a row, as a whole line."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        # A line that a kill cut off must not swallow this one.
+        os.write(file, (b"" if _ends_whole(path) else b"\n") + _line(row))
+    finally:
+        os.close(file)
+
+
+def forget_after(path: Path, epoch: int) -> None:
+    """Drop the rows of later epochs: those are learned anew."""
+    rows = read_history(path)
+    if all(row.epoch <= epoch for row in rows):
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(b"".join(_line(row) for row in rows if row.epoch <= epoch))
+    temporary.replace(path)
+
+
+def _line(row: HistoryRow) -> bytes:
     told = {
         "epoch": row.epoch,
         "step": row.step,
@@ -48,13 +67,7 @@ def append_row(path: Path, row: HistoryRow) -> None:
         "low_is_best": row.low_is_best,
         "values": {name: _plain(value) for name, value in row.values.items()},
     }
-    line = json.dumps(told, allow_nan=False, separators=(",", ":")) + "\n"
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        # A line that a kill cut off must not swallow this one.
-        os.write(file, (b"" if _ends_whole(path) else b"\n") + line.encode())
-    finally:
-        os.close(file)
+    return (json.dumps(told, allow_nan=False, separators=(",", ":")) + "\n").encode()
 
 
 def read_history(path: Path) -> tuple[HistoryRow, ...]:

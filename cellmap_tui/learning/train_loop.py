@@ -129,6 +129,8 @@ class _Run:
         wrap(parts)
         if found is not None:
             self._resume(*found)
+        if parts.ranks.is_first:
+            history.forget_after(names.history, self._at.epoch)
         # Nobody writes before everybody has read.
         parts.ranks.told([0.0])
         parts.network.train()
@@ -162,7 +164,9 @@ class _Run:
         if self._at.batch > config.iterations_per_epoch:
             self._at.batch = config.iterations_per_epoch
         rows = history.read_history(parts.names.history)
-        scores = [self._badness(row.score) for row in rows if row.epoch < self._at.epoch or self._at.batch]
+        # The finished epoch's own score is told when it is settled, unless that was done before the stop.
+        told = self._at.epoch if self._at.batch else self._at.epoch - 1
+        scores = [self._badness(row.score) for row in rows if row.epoch <= told]
         parts.step_size.walk_to(self._at.epoch, scores)
         for key in ("config_hash", "split_hash"):
             own = getattr(parts.card, key)

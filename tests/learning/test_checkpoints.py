@@ -27,6 +27,7 @@ from cellmap_tui.learning.history import (
     HistoryRow,
     append_row,
     best_first,
+    forget_after,
     read_history,
     smoothed_score,
     validations_since_best,
@@ -203,6 +204,18 @@ def test_a_torn_last_line_of_the_history_is_no_row_and_swallows_none(tmp_path):
     assert [(row.epoch, row.score) for row in read] == [(1, 0.5), (2, 0.7)]
     assert math.isnan(read[0].values["val/dice/er"])
     assert read_history(tmp_path / "none.jsonl") == ()
+
+
+def test_epochs_that_are_learned_anew_are_forgotten(tmp_path):
+    path = tmp_path / "history.jsonl"
+    forget_after(path, 0)
+    for epoch in (1, 2, 3):
+        append_row(path, HistoryRow(epoch, epoch, 0.0, {"val/dice": 0.5}, 0.5))
+    before = read_history(path)
+    forget_after(path, 3)
+    assert read_history(path) == before
+    forget_after(path, 1)
+    assert read_history(path) == before[:1]
 
 
 def test_the_best_of_equals_is_the_first_and_nan_is_never_best():

@@ -133,6 +133,7 @@ def test_a_checkpoint_that_was_cut_short_is_told_and_the_one_before_it_taken(tmp
     heard = Heard()
     run(tmp_path, heard, resume=True, epochs="2", scheduler="constant")
     assert any("small_2.state is cut short" in warning for warning in heard.warnings)
+    assert [epoch for epoch, *_ in heard.validations] == [2]
     assert heard.records[0].step == 7
 
 
