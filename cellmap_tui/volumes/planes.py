@@ -10,7 +10,7 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,18 @@ THREADS = min(4, os.cpu_count() or 1)
 THREADED_BYTES = 512 * 2**10
 """Tiles below this size are decoded one by one: threads would wait for each other longer than they work."""
 
-_Span = tuple[int, int, slice]
-"""Voxels of a tile on an axis, from and to, and which of the wanted positions lie in it."""
+
+class _Span(NamedTuple):
+    """A tile on an axis, and which of the wanted positions lie in it."""
+
+    low: int
+    """Its first voxel."""
+    high: int
+    """The voxel behind it."""
+    which: slice
+    """The positions, among all that are wanted."""
+    inside: NDArray[np.int64]
+    """Where they lie in the tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +178,8 @@ class Tiles:
             for on, low, high in ((axis, first, last), (on_down, *down[:2]), (on_across, *across[:2])):
                 start[on], stop[on] = low, high
             block = self.volume.read((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-            planes = np.moveaxis(block, axis, 0)
-            found = planes[:, rows[down[2]] - down[0]][:, :, columns[across[2]] - across[0]]
-            stack[:, down[2], across[2]] = found
+            planes = np.moveaxis(block, axis, 0) if axis else block
+            stack[:, down.which, across.which] = planes[:, down.inside[:, None], across.inside]
 
         downs, acrosses = self._spans(on_down, rows), self._spans(on_across, columns)
         spans = [(down, across) for down in downs for across in acrosses]
@@ -194,7 +203,8 @@ class Tiles:
             if first == last:
                 continue
             low = int(tile[first]) * size + origin
-            spans.append((max(0, low), min(low + size, self.volume.shape[axis]), slice(first, last)))
+            start, stop = max(0, low), min(low + size, self.volume.shape[axis])
+            spans.append(_Span(start, stop, slice(first, last), positions[first:last] - start))
         return spans
 
 
