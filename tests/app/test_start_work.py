@@ -63,3 +63,18 @@ async def test_a_command_that_cannot_be_done_says_why_in_place(settings, tmp_pat
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "did you mean em.tif?" in text_of(app))
         assert isinstance(app.screen, StartWork)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_both_answers_are_seen_below_a_long_plan_and_the_plan_can_be_read_on(settings, tmp_path, size):
+    app = CellmapApp(settings, start="runs", options={"command": "import", "request": request(tmp_path)})
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "mine/crop1 below" in text_of(app))
+        app.screen.post_message(StartWork.Planned([f"step {number}" for number in range(40)]))
+        await until(pilot, lambda: "step 0" in text_of(app) or "step 1" in text_of(app))
+        assert "no, leave it" in text_of(app)
+        assert "start it as a job" in text_of(app)
+        for _ in range(20):
+            await pilot.press("ctrl+d")
+        await until(pilot, lambda: "step 39" in text_of(app))
+        assert "start it as a job" in text_of(app)

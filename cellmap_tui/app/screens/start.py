@@ -38,8 +38,8 @@ class StartWork(BaseModal[str]):
 
     AUTO_FOCUS = "Choices"
     DEFAULT_CSS = """
-    StartWork .window { padding: 1 2 0 2; }
-    StartWork VerticalScroll { height: auto; max-height: 14; margin: 1 0; }
+    StartWork .window { padding: 1 2 0 2; max-height: 100%; }
+    StartWork VerticalScroll { height: auto; max-height: 60vh; margin: 1 0; }
     StartWork Static { height: auto; }
     StartWork #plan { margin: 1 0 0 0; }
     StartWork Choices { height: auto; }
@@ -47,6 +47,8 @@ class StartWork(BaseModal[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("answer.yes", "answer(True)"),
         bind("answer.no", "answer(False)"),
+        bind("move.half_down", "turn(1)", help="Read on in what would be done.", show=False),
+        bind("move.half_up", "turn(-1)", help="Read back in what would be done.", show=False),
     ]
 
     class Planned(Message):
@@ -90,6 +92,11 @@ class StartWork(BaseModal[str]):
             self._start()
         else:
             self.dismiss(None)
+
+    def action_turn(self, direction: int) -> None:
+        """Scroll what would be done by half of what is seen."""
+        words = self.query_one(VerticalScroll)
+        words.scroll_relative(y=direction * max(1, words.size.height // 2), animate=False)
 
     @on(OptionList.OptionSelected)
     def _take(self, event: OptionList.OptionSelected) -> None:
