@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         batch_eval,
         catalog_refresh,
         classes,
+        config,
         crop_annotations,
         crop_detail,
         crops,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         tune,
         validate_submission,
         verify,
+        visualize,
     )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "batch_eval",
     "catalog_refresh",
     "classes",
+    "config",
     "crop_annotations",
     "crop_detail",
     "crops",
@@ -82,6 +85,7 @@ __all__ = [
     "tune",
     "validate_submission",
     "verify",
+    "visualize",
 ]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.browse import AnnotationRow, ClassRow, CropDetail, CropRow, Resolution
     from cellmap_tui.services.catalog import CatalogSource
     from cellmap_tui.services.catalog_refresh import RefreshRequest, RefreshResult
+    from cellmap_tui.services.config import ConfigShow
     from cellmap_tui.services.counts_model import CountsRequest, CountsResult
     from cellmap_tui.services.demo import DemoRequest, DemoResult
     from cellmap_tui.services.doctor import DoctorReport
@@ -122,6 +123,49 @@ def draw_slice(
     root = Path(data_root) if data_root is not None else _settings().data_root
     places = [None if place is None else str(place) for place in (predictions, processed)]
     return draw(SliceRequest(root, str(crop), _request(SliceLook, None, look, "draw_slice"), *places))
+
+
+def visualize(
+    crop: str | int,
+    output: str | Path,
+    *,
+    with_legend: bool = True,
+    data_root: str | Path | None = None,
+    predictions: str | Path | None = None,
+    processed: str | Path | None = None,
+    **look: Any,
+) -> SliceImage:
+    """Draw a slice of a local crop into a PNG, and return it; the other parameters are those of `draw_slice`."""
+    from pathlib import Path
+
+    from cellmap_tui.services.slice_picture import save_slices
+
+    look = {"width_px": 800, "height_px": 800, **look}
+    image = draw_slice(crop, data_root=data_root, predictions=predictions, processed=processed, **look)
+    save_slices(Path(output), [image], with_legend=with_legend)
+    return image
+
+
+def config(path: str | Path | None = None, *, trust: bool = False, **sets: Any) -> ConfigShow:
+    """Return every key of a training configuration with its value, and what is wrong with it.
+
+    Parameters
+    ----------
+    path
+        A ``.toml`` or ``.py`` file, or the folder of a run; None: the defaults.
+    trust
+        Whether a Python file may run without asking.
+    **sets
+        Keys on top of it, such as ``epochs=4``.
+    """
+    from pathlib import Path
+
+    from cellmap_tui.services.config import ConfigSource, config_file, show_config
+
+    settings = _settings()
+    named = tuple(f"{name}={_written(value)}" for name, value in sets.items())
+    file = None if path is None else config_file(Path(path))
+    return show_config(ConfigSource(file, named, settings.state_dir, settings.data_root, trust))
 
 
 def catalog_refresh(
@@ -358,6 +402,13 @@ def _run(command: str, request: object, report: Reporter | None, options: dict[s
 
     found = find_command(command)
     return found.function()(_request(found.request_model(), request, options, command), _reporter(report))
+
+
+def _written(value: Any) -> str:
+    """Return a value as ``--set`` takes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(str(one) for one in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _settings() -> Settings:

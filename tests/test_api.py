@@ -42,6 +42,17 @@ def test_an_imported_volume_is_found_and_drawn(tmp_path):
     assert cm.crop_detail("mine/1", data_root=tmp_path / "data").row.local
     image = cm.draw_slice("mine/1", data_root=tmp_path / "data", axis="y", width_px=32)
     assert image.rgb.shape[1] == 32
+    cm.visualize("mine/1", tmp_path / "new" / "slice.png", data_root=tmp_path / "data")
+    assert (tmp_path / "new" / "slice.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_configuration_is_shown_with_what_is_set_on_top_of_it():
+    shown = cm.config(epochs=4, classes=("mito", "er"), use_mutual_exclusion=True)
+    values = {row.key: (row.value, row.origin) for row in shown.rows}
+    assert shown.problems == ()
+    assert values["epochs"] == (4, "--set")
+    assert values["classes"][0] == ["mito", "er"]
+    assert values["use_mutual_exclusion"][0] is True
 
 
 def test_a_request_model_serves_as_well_as_keywords_but_not_both(tmp_path):

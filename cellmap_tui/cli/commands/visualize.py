@@ -197,6 +197,7 @@ def _draw(
 ) -> dict[str, object]:
     from dataclasses import replace
 
+    from cellmap_tui.services.slice_picture import save_slices
     from cellmap_tui.services.slices import SliceSource, find_predicted
 
     columns, lines = shutil.get_terminal_size()
@@ -217,7 +218,7 @@ def _draw(
     if path is None:
         _to_terminal(images, with_legend=not args.no_legend)
     else:
-        _to_file(path, images, with_legend=not args.no_legend)
+        save_slices(path, images, with_legend=not args.no_legend)
     return _told(crop, images, path, context)
 
 
@@ -242,20 +243,9 @@ def _told(crop: Crop, images: Sequence[SliceImage], path: Path | None, context: 
     }
 
 
-def _to_file(path: Path, images: Sequence[SliceImage], *, with_legend: bool) -> None:
-    from cellmap_tui.volumes import legend_picture
-    from cellmap_tui.volumes.slices import save_png
-
-    rgb = legend_picture.side_by_side([image.rgb for image in images])
-    if with_legend:
-        facts = list(dict.fromkeys(fact for image in images for fact in image.facts))
-        rgb = legend_picture.with_legend(rgb, legend_entries(images), facts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(path, rgb)
-
-
 def _to_terminal(images: Sequence[SliceImage], *, with_legend: bool) -> None:
     from cellmap_tui.cli.half_blocks import colours_of, picture_lines, swatch
+    from cellmap_tui.services.slice_picture import legend_entries
     from cellmap_tui.volumes.legend_picture import side_by_side
 
     colours = colours_of()
@@ -269,17 +259,6 @@ def _to_terminal(images: Sequence[SliceImage], *, with_legend: bool) -> None:
     if with_legend:
         entries = legend_entries(images)
         output.write("  ".join(f"{swatch(colour, colours)}{name}" for name, colour in entries))
-
-
-def legend_entries(images: Sequence[SliceImage]) -> list[tuple[str, tuple[int, int, int] | None]]:
-    """Return what is in the pictures, each once, with its colour."""
-    entries = {
-        (entry.name if entry.kind in {"gt", "error"} else f"{entry.name} {entry.kind}"): entry.colour
-        for image in images
-        for entry in image.legend
-        if entry.state == "present"
-    }
-    return list(entries.items())
 
 
 def voxel_of(crop: Crop, args: argparse.Namespace, context: Context, catalog: Catalog) -> Shape3 | None:
