@@ -45,6 +45,11 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things with their noun, as in ``1 crop`` and ``11 786 crops``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def number(value: float) -> str:
     """Return a number without needless zeros: ``4``, ``1.74``, ``23837.13``."""
     return f"{value:.10g}"

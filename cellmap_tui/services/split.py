@@ -20,6 +20,7 @@ from cellmap_tui.services.split_judge import Judge
 from cellmap_tui.services.split_model import ALL_TARGETS, EVERY_CLASS, FoldCounts, SplitCrop, SplitPlan, SplitResult
 from cellmap_tui.services.split_targets import Meaning, arrays_to_scan
 from cellmap_tui.services.split_units import make_units, overlaps
+from cellmap_tui.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,10 +61,22 @@ def make_datasplit(request: SplitRequest, report: Reporter) -> SplitResult:
     splits = splits_of(plan)
     if request.dry_run:
         return SplitResult((), tuple(split.digest for split in splits), request.seed, plan)
+    if not (request.force or all(split.train for split in splits)):
+        raise RequestError(
+            f"all {counted(len(splits[0].rows), 'crop')} would validate, none is left to learn from", _remedy(request)
+        )
     for path, split in zip(paths, splits, strict=True):
         write_split(path, split)
         report.artefact(path, "datasplit")
     return SplitResult(paths, tuple(split.digest for split in splits), request.seed, plan)
+
+
+def _remedy(request: SplitRequest) -> str:
+    if request.force_all_classes in {"train", "validate"}:
+        instead = "crops that overlap stay together: -fa leaves out those that lack a class"
+    else:
+        instead = "bind fewer crops with --validate-crops, or take more crops"
+    return f"{instead}; --force writes it all the same"
 
 
 def csv_paths(request: SplitRequest) -> tuple[Path, ...]:

@@ -179,6 +179,16 @@ def test_crops_that_lack_a_class_are_bound_to_the_other_side(tmp_path: Path) -> 
     assert set(_reasons(plan_split(_request(tmp_path, force_all_classes="all")))) == {"own/crop7", "own/crop8"}
 
 
+def test_a_split_that_leaves_no_crop_to_learn_from_is_not_written_unless_forced(tmp_path: Path) -> None:
+    make_dataset(tmp_path, "one", {1: {"mito": 0.5, "er": 0.25}, 2: {"mito": 0.5}})
+    everything = {"validate_crops": ("1", "2"), "classes": ("mito",)}
+    with pytest.raises(RequestError, match="all 2 crops would validate, none is left to learn from"):
+        make_datasplit(_request(tmp_path, **everything), SilentReporter())
+    assert not (tmp_path / "split.csv").exists()
+    make_datasplit(_request(tmp_path, **everything, force=True), SilentReporter())
+    assert len(read_split(tmp_path / "split.csv").validate) == 2
+
+
 def test_targets_of_a_file_drive_the_split_and_ignored_classes_stay_in_the_rows(tmp_path: Path) -> None:
     make_dataset(tmp_path, "own", {1: {"mito": 0.5, "er": 0.1, "pm": 0.1}, 2: {"er": 0.5}})
     targets = tmp_path / "targets.toml"
