@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cellmap_tui.errors import CellmapError
-from cellmap_tui.text import count
+from cellmap_tui.services.split_command import split_command
+from cellmap_tui.text import count, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +136,7 @@ def _split(config: TrainConfig, targets: Targets) -> Iterator[ConfigFinding]:
             "datasplit_path",
             "note",
             f"{path} is not there; training makes it, {config.validation_prob:.0%} of the crops for validation",
-            "to see it before: cellmap-tui --batch make-datasplit",
+            f"to see it before: {split_command(config)}",
         )
         return
     try:
@@ -143,7 +144,7 @@ def _split(config: TrainConfig, targets: Targets) -> Iterator[ConfigFinding]:
     except CellmapError as error:
         yield ConfigFinding("datasplit_path", "problem", error.message, error.remedy)
         return
-    words = f"{count(len(split.train))} crops to learn from, {count(len(split.validate))} to check on"
+    words = f"{counted(len(split.train), 'crop')} to learn from, {count(len(split.validate))} to check on"
     yield ConfigFinding("datasplit_path", "ok", words)
     yield from _sides(split)
     yield from _missing_data(split, path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cellmap_tui.errors import MissingDataError
 from cellmap_tui.learning.config_arrays import ValueTransform
 from cellmap_tui.services.patches_model import PatchesRequest
+from cellmap_tui.services.split_command import split_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +34,18 @@ def request_of_config(path: Path, settings: Settings, *, trust: bool = False, **
     ------
     RequestError
         If the configuration is wrong; names the key.
+    MissingDataError
+        If its split is not made yet; says how.
     RefusedError
         If it is a Python file that nobody allowed to run.
     """
     from cellmap_tui.services.config import ConfigSource, config_file, open_config
 
     source = ConfigSource(config_file(path), state_dir=settings.state_dir, data_root=settings.data_root, trust=trust)
-    fields = fields_of(open_config(source).checked()) | {"state_dir": settings.state_dir}
+    config = open_config(source).checked()
+    if not config.datasplit_path.exists():
+        raise MissingDataError(f"there is no split {config.datasplit_path} yet", f"make it: {split_command(config)}")
+    fields = fields_of(config) | {"state_dir": settings.state_dir}
     if options.keys() & {"shape", "voxel_size_nm"}:
         del fields["inputs"]
     if "classes" in options:
