@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 2**20
 REFERENCE = re.compile(r"\$\{(?P<step>[^}.]+)\.(?P<field>[^}]+)\}")
 """A whole value that stands for a field of an earlier step's result."""
+_SHAPE = 'a plan has steps: [[step]] and below it a line such as command = "verify"'
 _NOT_IN_PLANS = ("run",)
 _STEP_KEYS = ("name", "command")
 
@@ -65,12 +66,10 @@ def read_journey(path: Path, defaults: Mapping[str, Any]) -> tuple[JourneyStep, 
     raw = _toml(path)
     for key in raw.keys() - {"step", "options", "title"}:
         near = nearest(key, ("step", "options", "title"))
-        raise RequestError(f"{path}: unknown key {printable(key)!r}", f"did you mean {near!r}?" if near else "")
+        raise RequestError(f"{path}: unknown key {printable(key)!r}", f"did you mean {near!r}?" if near else _SHAPE)
     entries = raw.get("step")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise RequestError(
-            f"{path} has no steps", 'a step begins with [[step]] and a line such as command = "verify"'
-        )
+        raise RequestError(f"{path} has no steps", _SHAPE)
     shared = raw.get("options", {})
     if not isinstance(shared, dict):
         raise RequestError(f"{path}: options is not a table", "begin it with [options]")

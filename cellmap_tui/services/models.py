@@ -69,7 +69,18 @@ def from_mapping(values: Mapping[str, object], model: type[T], *, source: str) -
     try:
         return msgspec.convert(values, type=model, dec_hook=_decode_path, strict=False)
     except msgspec.MsgspecError as error:
-        raise RequestError(f"{source}: {error}") from None
+        raise _misfit(str(error), values, source) from None
+
+
+def _misfit(words: str, values: Mapping[str, object], source: str) -> RequestError:
+    """Return the error of a value that does not fit, with the option it was given for."""
+    reason, _, place = words.partition(" - at `$.")
+    name = place.rstrip("`")
+    given = values.get(name)
+    if isinstance(given, str) and reason.startswith("Expected `array`"):
+        parts = [part.strip() for part in given.split(",")]
+        return RequestError(f"{source}: {name}={given!r} is a text where a list is due", f"give {name}={parts!r}")
+    return RequestError(f"{source}: {name}: {reason}" if place else f"{source}: {words}")
 
 
 def _encode_path(value: object) -> object:

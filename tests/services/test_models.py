@@ -51,3 +51,15 @@ def test_numbers_that_json_lacks_become_null():
 
 def test_builtins_are_plain():
     assert to_builtins(Example(Path("/x"))) == {"root": "/x", "voxel_size_nm": (8.0, 8.0, 8.0), "crop": None}
+
+
+def test_a_text_where_a_list_is_due_says_how_to_write_it():
+    with pytest.raises(RequestError) as caught:
+        from_mapping({"root": "/x", "voxel_size_nm": "4, 4, 4"}, Example, source="example")
+    assert caught.value.message == "example: voxel_size_nm='4, 4, 4' is a text where a list is due"
+    assert caught.value.remedy == "give voxel_size_nm=['4', '4', '4']"
+
+
+def test_a_value_that_does_not_fit_is_told_with_its_option():
+    with pytest.raises(RequestError, match=r"^example: crop: Expected `int \| null`"):
+        from_mapping({"root": "/x", "crop": [1]}, Example, source="example")
