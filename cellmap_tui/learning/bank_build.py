@@ -217,4 +217,4 @@ def _tell(bank: Bank, report: Listener) -> None:
     for number, name in enumerate(bank.columns):
         if name.endswith(CORE) and not any(crop.present(number) for crop in bank.crops):
             report.warning(f"{name} has no voxel: no crop tells the objects of {name.removesuffix(CORE)} apart")
-    report.note(f"{len(bank.crops)} crops in the bank, {text.size(bank.size_bytes)}")
+    report.note(f"{text.counted(len(bank.crops), 'crop')} in the bank, {text.size(bank.size_bytes)}")

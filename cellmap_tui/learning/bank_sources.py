@@ -222,7 +222,9 @@ def _unknown(target: Target, plans: Sequence[CropPlan], left_out: Sequence[LeftO
     name = f"{target.name!r} ({', '.join(target.classes)})"
     what = f"nobody annotated {name} in" if is_unannotated else f"nothing can be learned of {name} from"
     return MissingDataError(
-        printable(f"{what} the {len(reasons)} crops of the split: {'; '.join(reasons[:_SHOWN])}{more}"),
+        printable(
+            f"{what} the {text.counted(len(reasons), 'crop')} of the split: {'; '.join(reasons[:_SHOWN])}{more}"
+        ),
         "leave it out of the targets, or fetch crops that have it: get-counts lists them",
     )
 

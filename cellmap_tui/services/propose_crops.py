@@ -58,6 +58,7 @@ def choose_crops(request: ProposeRequest, catalog: Catalog) -> ChosenCrops:
     crops = tuple(crop for crop in crops if crop.split == "train" and crop.ref not in excluded)
     if not crops:
         raise RequestError("no training crop is chosen", "widen --crops; test crops have no labels")
+    words = words if len(crops) > 1 else words.replace("crops", "crop", 1)
     kept = f"{count(len(crops))} {words}" + (f", {len(excluded)} set aside" if excluded else "")
     return ChosenCrops(crops, _tests(catalog, crops), kept)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from cellmap_tui.text import count, duration, triple, voxel
+from cellmap_tui.text import counted, duration, triple, voxel
 
 if TYPE_CHECKING:
     from cellmap_tui.services.propose_model import GroupProposal, ProposeRequest
@@ -30,6 +30,6 @@ def propose_lines(request: ProposeRequest) -> list[str]:
 
 
 def _group(group: GroupProposal) -> str:
-    targets = f"{len(group.targets)} target{'' if len(group.targets) == 1 else 's'}"
+    targets = counted(len(group.targets), "target")
     size = f"{triple(group.patch)} voxels of {voxel(group.scale_nm)} nm"
-    return f"{targets}, {count(group.crops)} crops: {size}, {group.network}, about {duration(group.hours * 3600)}"
+    return f"{targets}, {counted(group.crops, 'crop')}: {size}, {group.network}, about {duration(group.hours * 3600)}"

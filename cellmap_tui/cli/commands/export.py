@@ -14,7 +14,7 @@ from cellmap_tui.cli.commands.fetch_data import expression, listed, source
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.services.export_model import FORMATS
-from cellmap_tui.text import count, size, voxel
+from cellmap_tui.text import count, counted, size, voxel
 from cellmap_tui.text import triple as triple_words
 
 if TYPE_CHECKING:
@@ -142,11 +142,11 @@ def show(result: ExportResult) -> None:
         output.write(f"{file.state:7}  {file.path}  {where}: {names}{more}")
     if len(result.files) > SHOWN:
         output.write(f"… and {count(len(result.files) - SHOWN)} more files")
-    crops = f"{count(result.crops)} crop{'' if result.crops == 1 else 's'}"
+    crops = counted(result.crops, "crop")
     if result.dry_run:
         output.write(f"{crops}: nothing was written (--dry-run)")
         return
-    output.write(f"{crops}, {count(len(result.files))} files, {size(result.size_bytes)}: {result.output}")
+    output.write(f"{crops}, {counted(len(result.files), 'file')}, {size(result.size_bytes)}: {result.output}")
     output.write(f"what is in them: {result.manifest}")
     if result.format == "nnunet":
         output.write(f"export nnUNet_raw={result.output}/nnUNet_raw")

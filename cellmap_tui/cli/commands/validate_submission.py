@@ -53,8 +53,8 @@ def show(result: ValidateResult) -> None:
     missing = [finding for finding in result.findings if finding.kind == "missing"]
     for finding in (finding for finding in result.findings if finding.kind != "missing"):
         _tell(finding)
-    for finding in missing[:SHOWN_MISSING]:
-        _tell(finding)
+    for number, finding in enumerate(missing[:SHOWN_MISSING], 1):
+        _tell(finding, with_fix=number == min(SHOWN_MISSING, len(missing)))
     if len(missing) > SHOWN_MISSING:
         output.write(f"{len(missing) - SHOWN_MISSING} more volumes are missing; --json names them and their cost")
     empty = f", {count(result.empty)} of them empty" if result.empty else ""
@@ -78,6 +78,7 @@ def _matrix(result: ValidateResult) -> None:
     output.write("")
 
 
-def _tell(finding: Finding) -> None:
+def _tell(finding: Finding, *, with_fix: bool = True) -> None:
     output.write(printable(f"{finding.severity}: {finding.where}: {finding.problem}"))
-    output.write(printable(f"    {finding.fix}"))
+    if with_fix:
+        output.write(printable(f"    {finding.fix}"))
