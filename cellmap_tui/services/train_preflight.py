@@ -8,9 +8,9 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import CellmapError
+from cellmap_tui.errors import CellmapError, RequestError
 from cellmap_tui.services.train_model import ClassPatches, Preflight, PreflightFinding
-from cellmap_tui.text import count, duration, size
+from cellmap_tui.text import count, duration, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -324,7 +324,10 @@ def _timed(prepared: Prepared, bank: Bank, objects: Mapping[str, Any]) -> tuple[
         step_began_s = time.perf_counter()
         first = number * config.batch_size
         batch = _batch(parts.source, range(first, first + config.batch_size)).to(parts.machine.device)
-        loss = float(learner.group(iter([batch]), 1)[0].loss)
+        try:
+            loss = float(learner.group(iter([batch]), 1)[0].loss)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise _not_learnable(prepared, error) from error
         step_s = time.perf_counter() - step_began_s
         if step_s > _QUICK_S:
             break
@@ -338,6 +341,19 @@ def _timed(prepared: Prepared, bank: Bank, objects: Mapping[str, Any]) -> tuple[
         value = "its loss is no number"
         return step_s, PreflightFinding("a step", "problem", value, "look at the data and the learning rate")
     return step_s, PreflightFinding("a step", "ok", took)
+
+
+def _not_learnable(prepared: Prepared, error: Exception) -> CellmapError:
+    """Return what a network or a loss that somebody else wrote says to a batch, as an error of the configuration."""
+    if isinstance(error, CellmapError):
+        return error
+    card = prepared.card
+    patch = "×".join(map(str, card.patch))
+    told = " ".join(str(error).split())[:200]
+    return RequestError(
+        f"{card.model_name} cannot learn from a batch of {patch} voxels: {type(error).__name__}: {printable(told)}",
+        "choose another patch (input_array_info) or network; --debug shows where it happened",
+    )
 
 
 def _seconds(seconds: float) -> str:

@@ -84,7 +84,7 @@ def prepare(request: TrainRequest, folder: Path, report: Reporter) -> Prepared:
         is_resumed,
     )
     if is_resumed:
-        _check_same_network(prepared)
+        _check_same_network(prepared, report)
     return prepared
 
 
@@ -296,7 +296,7 @@ def _card(resolved: Resolved, targets: Targets, split: Split, folder: Path) -> M
     )
 
 
-def _check_same_network(prepared: Prepared) -> None:
+def _check_same_network(prepared: Prepared, report: Reporter) -> None:
     """Refuse to go on with another network: its checkpoints would not fit."""
     from cellmap_tui.learning.model_card import NAME, read_card
 
@@ -311,6 +311,8 @@ def _check_same_network(prepared: Prepared) -> None:
         "input_array_info": ((before.dimensions, before.in_channels), (now.dimensions, now.in_channels)),
         "model_name": (before.model_name, now.model_name),
     }
+    if before.own_model and now.own_model and before.own_model.sha256 != now.own_model.sha256:
+        report.warning(f"{now.own_model.path} has changed since the run was begun")
     changed = [name for name, (first, second) in pairs.items() if first != second]
     if changed:
         raise RequestError(

@@ -57,6 +57,7 @@ from cellmap_tui.services.propose_model import (
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.split_model import FoldCounts, SplitCrop, SplitPlan, SplitResult, TargetCounts, TargetStand
 from cellmap_tui.services.submission_log_model import ScoreNote, Submission, SubmissionDiff, Upload, VolumeChange
+from cellmap_tui.services.train_model import ClassPatches, Preflight, PreflightFinding, TrainResult
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
 from cellmap_tui.services.verify_model import CropCheck, PartCheck, Problem, VerifyResult
 from tests.jobs.helpers import HERE
@@ -91,6 +92,7 @@ def section(title):
         ("runs compare", [CompareResult, ScoreRow]),
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
         ("patches", [PatchesResult, ColumnStatistics, LeftOutCrop]),
+        ("train", [TrainResult, Preflight, PreflightFinding, ClassPatches]),
         ("plan", [ProposeResult, GroupProposal, TargetProposal, SizeShare, LeftOutTarget]),
         (
             "config",

@@ -78,6 +78,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
         return _resume(args, context)
     request = request_from(args, context)
     _check(request, context)
+    # The content that was allowed is remembered; what the file becomes later has to be allowed anew.
+    request = replace(request, trust=False)
     if args.dry_run:
         return _dry_run(request, context)
     if args.cluster:
@@ -246,11 +248,11 @@ def _next_request(args: argparse.Namespace, context: Context, run_dir: RunDir) -
         score_every=now.score_every or before.score_every,
         cache_dir=now.cache_dir or before.cache_dir,
         force=now.force or before.force,
-        trust=now.trust or before.trust,
+        trust=now.trust,
         dry_run=False,
     )
     settled_config(request, run_dir.path if begun else None)
-    return request
+    return replace(request, trust=False)
 
 
 def _write_script(
