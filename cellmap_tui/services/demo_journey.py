@@ -106,7 +106,7 @@ def make_stand_in(paths: DemoRoot, report: Reporter) -> StepOutcome:
 STEPS: tuple[Step, ...] = (list_crops, inspect_crops, draw_slices, make_stand_in)
 """What is done before the plan, in order."""
 
-NOT_AVAILABLE: tuple[str, ...] = ("train", "predict", "process")
+NOT_AVAILABLE: tuple[str, ...] = ()
 """Steps of the whole journey that this version does not have. The demo makes its data in place: `fetch-data` and
 `verify` have a bucket to work on in its folder, but a server for it is not part of the product."""
 
@@ -120,10 +120,26 @@ ves = { classes = ["ves"], core = true }
 """
 
 
+TRAINING = """\
+# A network that is small enough for the demo: enough to see every step, not to learn much.
+targets_path = "targets.toml"
+datasplit_path = "datasplit.csv"
+model_name = "basicunet"
+model_kwargs = { features = [16, 16, 32, 32, 32, 16] }
+input_array_info = { shape = [1, 32, 32], scale = [8, 8, 8] }
+batch_size = 8
+iterations_per_epoch = 30
+epochs = 2
+warmup_epochs = 0
+validation_time_limit = 3
+device = "cpu"
+"""
+
+
 def write_plan(paths: DemoRoot) -> None:
     """Put the plan and its targets into the demo, where it does not have them; edited ones stay."""
     plan = Path(__file__).with_name("demo_journey.toml").read_text(encoding="utf-8")
-    for path, text in ((paths.plan, plan), (paths.targets, TARGETS)):
+    for path, text in ((paths.plan, plan), (paths.targets, TARGETS), (paths.training_config, TRAINING)):
         if not path.exists():
             temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
             temporary.write_text(text, encoding="utf-8")
@@ -171,6 +187,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"with zeros, {size(r['size_bytes'])}: {r['zip']}"
     ),
     "validate-submission": lambda r: f"{count(r['present'])} of {count(r['required'])} volumes, nothing wrong",
+    "train": lambda r: f"{r['epochs']} epochs, best mean Dice {_score(r['best_value'])}: {r['folder']}",
+    "predict": lambda r: f"{len(r['crops'])} crops, {count(r['tiles'])} tiles: {r['output']}",
+    "process": lambda r: f"{len(r['volumes'])} volumes: {r['output']}",
     "evaluate": lambda r: f"overall {_score(r['overall_score'])} ({r['profile']}): {r['result_file']}",
 }
 """Command to its result in words."""

@@ -89,10 +89,17 @@ class DemoRoot:
         """Its targets."""
         return self.root / "targets.toml"
 
+    @property
+    def training_config(self) -> Path:
+        """Configuration of its network."""
+        return self.root / "train.toml"
+
     def written_by_the_plan(self) -> tuple[Path, ...]:
         """Return what the steps of the plan make, its progress included."""
-        names = ("mapped", "exported", "submission.zip", "result.json", "result_extended.json", "counts.csv")
-        return tuple(self.root / name for name in (*names, "datasplit.csv", "plan.state.json", ".state"))
+        folders = ("mapped", "exported", "training", ".state")
+        results = ("result.json", "result_extended.json", "model_result.json", "model_result_extended.json")
+        files = ("counts.csv", "datasplit.csv", "submission.zip", "model.zip", "plan.state.json")
+        return tuple(self.root / name for name in (*folders, *results, *files))
 
     @property
     def partial(self) -> Path:
@@ -121,7 +128,15 @@ class DemoRoot:
     def owned(self) -> tuple[Path, ...]:
         """Return everything that a demo writes, the marker last."""
         made = (self.bucket_root, self.data_root, self.root / "truth", self.partial)
-        walked = (self.slices, self.fetched, self.stand_in, *self.written_by_the_plan(), self.plan, self.targets)
+        walked = (
+            self.slices,
+            self.fetched,
+            self.stand_in,
+            *self.written_by_the_plan(),
+            self.plan,
+            self.targets,
+            self.training_config,
+        )
         return (*made, *walked, *self.files())
 
 

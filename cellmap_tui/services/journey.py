@@ -29,6 +29,7 @@ from cellmap_tui.services.journey_state import (
     write_state,
 )
 from cellmap_tui.services.registry import find_command
+from cellmap_tui.services.report import Ask, asked
 from cellmap_tui.text import duration, nearest
 
 if TYPE_CHECKING:
@@ -195,6 +196,10 @@ class _StepReporter:
     def checkpoint(self) -> None:
         """Give the user a say."""
         self._report.checkpoint()
+
+    def asked(self) -> tuple[Ask, ...]:
+        """Hand on what was asked of the step."""
+        return asked(self._report)
 
 
 def _why(step: JourneyStep, state: JourneyState, asked: JourneyRequest) -> str:

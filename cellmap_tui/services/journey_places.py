@@ -30,14 +30,19 @@ PLACE_NAMES = frozenset(
     }
 )
 """Options that are text because they may also be an address or hold ``{crop}``, and that name a file or folder."""
+PLACES_OR_NAMES = frozenset({"checkpoints", "em"})
+"""Options that name a run or dataset, or else a file or folder, with a ``/`` in it, as in ``./training``."""
 _NOT_CONTENT = frozenset({"state_dir", "store", "user_data_root", "cache_dir"})
 """Places that hold what the tool remembers, not what a step works on."""
 
 
 def resolved(options: Mapping[str, Any], model: type[Any], folder: Path) -> dict[str, Any]:
     """Return options with relative paths made absolute, seen from the plan's folder."""
-    places = _path_fields(model) | PLACE_NAMES
-    absolute = {key: _absolute(value, folder) if key in places else value for key, value in options.items()}
+    places = _path_fields(model) | PLACE_NAMES | PLACES_OR_NAMES
+    absolute = {
+        key: _absolute(value, folder, needs_slash=key in PLACES_OR_NAMES) if key in places else value
+        for key, value in options.items()
+    }
     address = absolute.get("endpoint_url")
     if isinstance(address, str) and address and "://" not in address:
         absolute["endpoint_url"] = Path(_absolute(address, folder)).as_uri()  # a copy of the bucket on disk
@@ -56,7 +61,7 @@ def places_of(request: object) -> dict[str, Path]:
             found[field.name] = _above_template(value)
         elif field.name in PLACE_NAMES and isinstance(value, str) and "://" not in value:
             found[field.name] = _above_template(Path(value))
-        elif isinstance(value, tuple | dict) and field.name in paths | PLACE_NAMES:
+        elif isinstance(value, tuple | dict) and field.name in paths | PLACE_NAMES | PLACES_OR_NAMES:
             several = value if isinstance(value, dict) else dict(enumerate(value))
             texts = {key: entry for key, entry in several.items() if isinstance(entry, str | Path)}
             found.update({f"{field.name}[{key}]": _above_template(Path(entry)) for key, entry in texts.items()})
@@ -93,12 +98,14 @@ def _mentions_path(hint: Any) -> bool:
     return hint is Path or any(_mentions_path(part) for part in getattr(hint, "__args__", ()))
 
 
-def _absolute(value: Any, folder: Path) -> Any:
+def _absolute(value: Any, folder: Path, *, needs_slash: bool = False) -> Any:
     if isinstance(value, list):
-        return [_absolute(entry, folder) for entry in value]
+        return [_absolute(entry, folder, needs_slash=needs_slash) for entry in value]
     if isinstance(value, dict):
-        return {key: _absolute(entry, folder) for key, entry in value.items()}
+        return {key: _absolute(entry, folder, needs_slash=needs_slash) for key, entry in value.items()}
     if not isinstance(value, str) or not value or "://" in value or value.startswith("${"):
+        return value
+    if needs_slash and "/" not in value:
         return value
     return str(Path(os.path.normpath(folder / Path(value).expanduser())))
 

@@ -301,7 +301,9 @@ def test_the_journey_makes_each_step_that_exists_and_lists_the_rest(journey: tup
     result, listener = journey
     looks = ["make data", "crops", "inspect", "visualize", "stand-in"]
     plan = ["fetch-data", "verify", "get-counts", "make-datasplit", "map-labels", "export"]
-    assert [step.name for step in result.steps] == [*looks, *plan, "pack-results", "validate-submission", "evaluate"]
+    scored = ["pack-results", "validate-submission", "evaluate"]
+    own = ["train", "predict", "process", "pack-model", "score-model"]
+    assert [step.name for step in result.steps] == [*looks, *plan, *scored, *own]
     assert result.overall_score is not None
     assert 0.3 < result.overall_score < 1, "damaged truth is neither nothing nor perfect"
     assert result.zip_path is not None
@@ -362,5 +364,5 @@ def test_what_the_journey_carries_out_is_a_plan_that_users_have(journey: tuple[D
     from cellmap_tui.services.journey_model import JourneyRequest
 
     rows = plan_journey(JourneyRequest(journey[0].plan, state_dir=journey[0].plan.parent / ".state"))
-    assert len(rows) == 9
+    assert len(rows) == 14
     assert {row.state for row in rows} == {"skipped"}
