@@ -83,10 +83,10 @@ def _grow(seeds: Objects, mask: Readable, keys: Writable, work: Workspace, stage
     while due:
         waiting, later = set(due), set[int]()
         for number in due:
-            work.checkpoint()
             waiting.discard(number)
             note = stage.notes.get(turn * len(blocks) + number)
             if note is None:
+                work.checkpoint()
                 steps = _grow_block(seeds, mask, keys, blocks[number], neighbours, is_first=turn == 0)
                 wakes = [
                     by_start[s] for step in steps if (s := _beside(blocks[number], step, work.block)) in by_start
