@@ -158,9 +158,7 @@ def memory(folder: Path, edge: int) -> None:
     peaks = []
     for box in (8 * 100, 0):
         words = [str(em), str(run), str(folder / f"out{box}"), str(box)]
-        told = subprocess.run(
-            [sys.executable, "-c", CHILD, *words], check=True, capture_output=True, text=True
-        ).stdout
+        done = subprocess.run([sys.executable, "-c", CHILD, *words], check=True, capture_output=True, text=True)
         peak, tiles, seconds, parts = (float(word) for word in done.stdout.split())
         peaks.append(peak / 2**20)
     print(

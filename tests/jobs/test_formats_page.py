@@ -47,6 +47,7 @@ from cellmap_tui.services.models import from_json
 from cellmap_tui.services.pack_model import Cell, Fix, PackedVolume, PackPlan, PackResult
 from cellmap_tui.services.pack_model import Coverage as PackCoverage
 from cellmap_tui.services.patches_model import ColumnStatistics, LeftOutCrop, PatchesResult
+from cellmap_tui.services.predict_model import PredictedCrop, PredictPlan, PredictResult
 from cellmap_tui.services.propose_model import (
     GroupProposal,
     LeftOutTarget,
@@ -92,6 +93,7 @@ def section(title):
         ("runs compare", [CompareResult, ScoreRow]),
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
         ("patches", [PatchesResult, ColumnStatistics, LeftOutCrop]),
+        ("predict", [PredictResult, PredictedCrop, PredictPlan]),
         ("train", [TrainResult, Preflight, PreflightFinding, ClassPatches]),
         ("plan", [ProposeResult, GroupProposal, TargetProposal, SizeShare, LeftOutTarget]),
         (
