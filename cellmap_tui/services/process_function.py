@@ -183,14 +183,14 @@ def _one(
         else:
             values = _by_blocks(job, function, read, device, prepared.plan.block, report)
         values = narrowed(values)
-        told = attributes_of(job, None)
+        is_mask = values.dtype.kind == "f" or int(values.max(initial=0)) <= 1
+        ids = None if is_mask else int(values.max())
+        told = attributes_of(job, ids)
         told["cellmap_tui"]["process"]["recipe"] = f"process_func of {Path(str(request.recipe)).name}"
         kind: Literal["em", "label"] = "em" if values.dtype.kind == "f" else "label"
         write_multiscale(job.output, values, job.grid, kind=kind, attributes=told, overwrite=request.overwrite)
     _remove(job)
     report.artefact(job.output, "labels")
-    is_mask = values.dtype.kind == "f" or int(values.max(initial=0)) <= 1
-    ids = None if is_mask else int(values.max())
     return ProcessedVolume(
         job.crop.ref,
         job.label,

@@ -123,7 +123,8 @@ def _add_crop(request: ProcessRequest, catalog: Catalog, crop: Crop, recipe: Rec
     for label in in_order(list(recipes), recipes):
         own = recipes[label]
         path = _source_of(request, place, crop, label, own, predicted)
-        is_asked = label in wanted or (label in predicted and not wanted)
+        # A class that is named for many crops may be one that some of them do not have.
+        is_asked = label in predicted or (label in wanted and label in crop.classes)
         _add_class(request, catalog, crop, label, own, path, rows, keys, is_asked=is_asked)
     if len(rows.plans) == started:
         rows.without.append(crop.ref)
@@ -246,7 +247,8 @@ def _class_name(catalog: Catalog, recipe: Recipe, predicted: Mapping[str, Path],
 def _check_found(request: ProcessRequest, crops: tuple[Crop, ...], rows: _Rows) -> None:
     if not crops:
         raise RequestError(f"no crop matches {printable(request.crops)}", "see: cellmap-tui crops")
-    if not rows.plans or all(plan.state == "missing" for plan in rows.plans):
+    jobs = (*rows.jobs, *rows.kept, *rows.refused)
+    if all(job.prediction is None for job in jobs) and all(plan.state != "broken" for plan in rows.plans):
         place = predictions_place(request.predictions, request.data_root)
         what = ", ".join(request.classes) or "anything"
         raise MissingDataError(

@@ -21,8 +21,8 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cellmap_tui.errors import DataError, MissingDataError
-from cellmap_tui.services.process_steps import Form, Step, read_step
+from cellmap_tui.errors import MissingDataError
+from cellmap_tui.services.process_steps import Form, RecipeError, Step, read_step
 from cellmap_tui.text import nearest, printable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def read_recipe(path: Path) -> Recipe:
     ------
     MissingDataError
         If it cannot be read.
-    DataError
+    RecipeError
         If it is not a recipe; names class and step.
     """
     try:
@@ -109,11 +109,11 @@ def read_recipe(path: Path) -> Recipe:
     except OSError as error:
         raise MissingDataError(f"recipe {path} cannot be read: {error.strerror}", "check the path") from None
     if len(data) > MAX_FILE_BYTES:
-        raise DataError(f"{path} is too large to be a recipe")
+        raise RecipeError(f"{path} is too large to be a recipe")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not text in UTF-8", "write it as TOML") from None
+        raise RecipeError(f"{path} is not text in UTF-8", "write it as TOML") from None
     return parse_recipe(text, path.name)
 
 
@@ -122,7 +122,7 @@ def parse_recipe(text: str, where: str = "recipe") -> Recipe:
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DataError(f"{where} is not TOML: {printable(str(error))}", "correct the file") from None
+        raise RecipeError(f"{where} is not TOML: {printable(str(error))}", "correct the file") from None
     _check_keys(where, values, ("classes", "default"))
     classes, default = (_table(where, name, values.get(name, {})) for name in ("classes", "default"))
     if "steps" in default:
@@ -147,7 +147,7 @@ def in_order(labels: list[str], recipes: Mapping[str, ClassRecipe]) -> list[str]
 
     Raises
     ------
-    DataError
+    RecipeError
         If classes wait for each other.
     """
     ordered: list[str] = []
@@ -155,7 +155,7 @@ def in_order(labels: list[str], recipes: Mapping[str, ClassRecipe]) -> list[str]
     def add(label: str, above: tuple[str, ...]) -> None:
         if label in above:
             circle = " → ".join((*above[above.index(label) :], label))
-            raise DataError(f"the recipes of {circle} wait for each other", "take one of the exclusions out")
+            raise RecipeError(f"the recipes of {circle} wait for each other", "take one of the exclusions out")
         if label in ordered:
             return
         for other in recipes[label].others if label in recipes else ():
@@ -171,8 +171,8 @@ def in_order(labels: list[str], recipes: Mapping[str, ClassRecipe]) -> list[str]
 def _check_order(where: str, recipe: Recipe) -> None:
     try:
         in_order(list(recipe.classes), recipe.classes)
-    except DataError as error:
-        raise DataError(f"{where}: {error.message}", error.remedy) from None
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error.message}", error.remedy) from None
 
 
 def _class_recipe(where: str, value: object) -> ClassRecipe:
@@ -180,7 +180,7 @@ def _class_recipe(where: str, value: object) -> ClassRecipe:
     _check_keys(where, table, _CLASS_KEYS)
     found = table.get("steps")
     if not isinstance(found, list) or not found:
-        raise DataError(f"{where}: has no steps", 'write for example steps = [{ step = "threshold", above = 0.5 }]')
+        raise RecipeError(f"{where}: has no steps", 'write for example steps = [{ step = "threshold", above = 0.5 }]')
     steps = tuple(read_step(f"{where}: step {number}", one) for number, one in enumerate(found, start=1))
     _check_forms(where, steps)
     texts = [_text(where, name, table.get(name)) for name in ("predictions", "from")]
@@ -193,13 +193,13 @@ def _check_forms(where: str, steps: tuple[Step, ...]) -> None:
     for number, step in enumerate(steps, start=1):
         if form not in step.takes:
             wanted = " or ".join(_FORM_WORDS[one] for one in step.takes)
-            raise DataError(
+            raise RecipeError(
                 f"{where}: step {number}, {step.name}, needs {wanted}, and there is {_FORM_WORDS[form]}",
                 "put a threshold before it" if form == "probability" else "move it before the objects are told apart",
             )
         form = step.leaves(form)
     if form == "probability":
-        raise DataError(f"{where}: ends with a probability", "add a threshold; labels are masks or objects")
+        raise RecipeError(f"{where}: ends with a probability", "add a threshold; labels are masks or objects")
 
 
 _FORM_WORDS: dict[Form, str] = {"probability": "a probability", "mask": "a mask", "objects": "objects"}
@@ -243,13 +243,13 @@ def _key(name: str) -> str:
 
 def _table(where: str, name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DataError(f"{where}: {name or 'it'} is not a table", "write it as [classes.NAME]")
+        raise RecipeError(f"{where}: {name or 'it'} is not a table", "write it as [classes.NAME]")
     return value
 
 
 def _text(where: str, name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: {name} is not text")
+        raise RecipeError(f"{where}: {name} is not text")
     return value
 
 
@@ -257,7 +257,7 @@ def _check_keys(where: str, table: Mapping[str, Any], known: tuple[str, ...]) ->
     for name in table:
         if name not in known:
             near = nearest(name, known)
-            raise DataError(
+            raise RecipeError(
                 f"{where}: unknown key {printable(name)}",
                 f"did you mean {near}?" if near else f"there are {', '.join(known)}",
             )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cellmap_tui.errors import DataError
+from cellmap_tui.errors import DataError, RequestError
 from cellmap_tui.text import nearest, number, printable
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Form = Literal["probability", "mask", "objects"]
 """What a volume is between two steps."""
 Number = float | int
+
+
+class RecipeError(RequestError, DataError):
+    """A recipe that is wrong; names class and step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +185,17 @@ def read_step(where: str, value: object) -> Step:
 
     Raises
     ------
-    DataError
+    RecipeError
         If the step or an option is unknown, missing or out of range.
     """
     if isinstance(value, str):
         value = {"step": value}
     if not isinstance(value, dict) or not isinstance(value.get("step"), str):
-        raise DataError(f"{where}: is no step", 'write for example { step = "threshold", above = 0.5 }')
+        raise RecipeError(f"{where}: is no step", 'write for example { step = "threshold", above = 0.5 }')
     name = value["step"]
     if name not in STEPS:
         near = nearest(name, STEPS)
-        raise DataError(
+        raise RecipeError(
             f"{where}: unknown step {printable(name)}",
             f"did you mean {near}?" if near else f"there are {', '.join(STEPS)}",
         )
@@ -200,7 +204,7 @@ def read_step(where: str, value: object) -> Step:
     missing = [key for key, option in kind.options.items() if option.is_needed and key not in options]
     if missing or (kind.one_of and not any(key in options for key in kind.one_of)):
         needed = ", ".join(missing) or f"one of {', '.join(kind.one_of)}"
-        raise DataError(f"{where}, {name}: needs {needed}", f"it {kind.words}")
+        raise RecipeError(f"{where}, {name}: needs {needed}", f"it {kind.words}")
     return Step(name, options)
 
 
@@ -208,12 +212,12 @@ def _option(where: str, kind: StepKind, key: str, value: object) -> Any:
     if key not in kind.options:
         near = nearest(key, kind.options)
         known = ", ".join(kind.options) or "none"
-        raise DataError(
+        raise RecipeError(
             f"{where}: unknown option {printable(key)}", f"did you mean {near}?" if near else f"it has {known}"
         )
     option = kind.options[key]
     if not _fits(option, value):
-        raise DataError(f"{where}: {key} = {printable(str(value))[:60]} is not {_wanted(option)}", option.words)
+        raise RecipeError(f"{where}: {key} = {printable(str(value))[:60]} is not {_wanted(option)}", option.words)
     return value
 
 
