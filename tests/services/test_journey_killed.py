@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cellmap_tui.services.demo import DemoRequest, demo
+from cellmap_tui.services.demo_journey import make_stand_in
+from cellmap_tui.services.demo_root import DemoRoot
+from cellmap_tui.services.journey import run_journey
+from cellmap_tui.services.journey_model import JourneyRequest, JourneyResult
 from cellmap_tui.services.journey_state import read_state, state_file
 from cellmap_tui.services.report import SilentReporter
+from cellmap_tui.services.submissions import list_submissions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +40,14 @@ def hashes(root: Path) -> dict[str, str]:
     }
 
 
+def scored_demo(root: Path) -> JourneyResult:
+    """Make a demo and carry out its plan up to the first score."""
+    result = demo(DemoRequest(root, size="tiny", make_only=True, user_data_root=root / "users"), SilentReporter())
+    make_stand_in(DemoRoot(root), SilentReporter())
+    request = JourneyRequest(result.plan, until="evaluate", state_dir=root / ".state")
+    return run_journey(request, SilentReporter())
+
+
 def start(plan: Path) -> subprocess.Popen[bytes]:
     runs = str(plan.parent / "runs")
     line = [sys.executable, "-m", "cellmap_tui", "--batch", "--runs-root", runs, "run", str(plan)]
@@ -46,7 +59,7 @@ def start(plan: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.slow
 def test_a_plan_killed_at_random_moments_makes_the_same_bytes(tmp_path):
     root = tmp_path / "demo"
-    result = demo(DemoRequest(root, size="tiny", user_data_root=tmp_path / "users"), SilentReporter())
+    result = scored_demo(root)
     whole = hashes(root)
     assert len(whole) > 100
     for name in (*MADE, ".state", "plan.state.json", "result.json", "result_extended.json"):
@@ -72,10 +85,8 @@ def test_a_plan_killed_at_random_moments_makes_the_same_bytes(tmp_path):
 
 
 def test_the_score_of_a_packed_zip_is_noted_in_the_log(tmp_path):
-    from cellmap_tui.services.submissions import list_submissions
-
     root = tmp_path / "demo"
-    result = demo(DemoRequest(root, size="tiny", user_data_root=tmp_path / "users"), SilentReporter())
+    steps = {step.name: step.result for step in scored_demo(root).steps}
     (row,) = list_submissions(root / ".state")
-    assert row.path == result.zip_path
-    assert [note.overall for note in row.scores] == [result.overall_score]
+    assert str(row.path) == steps["pack-results"]["zip"]
+    assert [note.overall for note in row.scores] == [steps["evaluate"]["overall_score"]]
