@@ -173,7 +173,7 @@ class CellmapApp(App[None]):
         if mode in self.MODES:
             self.open_mode(mode)
         else:
-            self.notify(f"This version has no {mode} screen and no command that {LATER[mode]}, here or with --batch.")
+            self.notify(f"This version has no {mode} screen; on the command line, {LATER[mode]}.")
 
     def go_back(self) -> None:
         """Go to the screen that was shown before."""

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 LATER = {
-    "predict": "predicts",
+    "predict": "`cellmap-tui predict` and `process` do it, and 8 shows how far they are",
 }
-"""Screens whose keys are kept for them, and what each will do."""
+"""Screens whose keys are kept for them, and what does their work meanwhile."""
 
 
 def _home() -> Screen[None]:
