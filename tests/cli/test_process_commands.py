@@ -20,9 +20,8 @@ def data(tmp_path):
 
 
 def test_predictions_become_labels_by_a_recipe(cellmap, data):
-    answer = cellmap(
-        "--batch", "--json", "process", "recipe.toml", "--crops", "dataset:mine", "--data-root", str(data)
-    )
+    words = ["process", "recipe.toml", "--crops", "dataset:mine", "--data-root", str(data)]
+    answer = cellmap("--batch", "--json", *words)
     assert answer.code == 0, answer.err
     value = answer.events[-1]["value"]
     assert (value["done"], value["kept"], value["failed"]) == (2, 0, 0)
