@@ -14,7 +14,7 @@ from cellmap_tui.challenge.datasplit import Split, SplitRow, parse_split, write_
 from cellmap_tui.errors import CellmapError, RefusedError, RequestError
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.services.split_assign import assign, assign_folds
-from cellmap_tui.services.split_check import check_annotated, check_shown
+from cellmap_tui.services.split_check import check_annotated, check_shown, none_usable
 from cellmap_tui.services.split_counts import count_targets, split_notes, split_warnings
 from cellmap_tui.services.split_judge import Judge
 from cellmap_tui.services.split_model import ALL_TARGETS, EVERY_CLASS, FoldCounts, SplitCrop, SplitPlan, SplitResult
@@ -101,7 +101,7 @@ def plan_split(request: SplitRequest, report: Reporter | None = None) -> SplitPl
         check_shown(judged, meaning, report)
     used = [crop for crop in judged if crop.dropped is None]
     if not used:
-        raise RequestError(f"none of {len(judged)} crops can be used", "see the reasons with --dry-run --force")
+        raise none_usable(judged)
     return _plan(request, meaning, found, judged, used)
 
 

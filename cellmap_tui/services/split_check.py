@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import RequestError
@@ -29,6 +30,7 @@ _WORDS: dict[TargetState, tuple[str, str]] = {
 }
 """What several crops do, and one."""
 _SHOWN = 3
+_NAMED = 12
 
 
 def check_annotated(candidates: Sequence[Candidate], meaning: Meaning, report: Reporter) -> None:
@@ -75,6 +77,16 @@ def _reasons(name: str, judged: Sequence[Judged]) -> Reasons:
             words = (f"have it but are left out: {why}", f"has it but is left out: {why}")
         reasons.setdefault(words or ("have it", "has it"), []).append(crop.candidate.ref)
     return reasons
+
+
+def none_usable(judged: Sequence[Judged]) -> RequestError:
+    """Return the error of a split without crops: how many are left out for which reason, and what they annotate."""
+    kinds = Counter(crop.dropped for crop in judged if crop.dropped is not None)
+    told = "; ".join(f"{count} × {DROP_WORDS[kind]}" for kind, count in kinds.most_common())
+    names = sorted({name for crop in judged for name in crop.candidate.annotated})
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    instead = f"they annotate {', '.join(names[:_NAMED])}{more}" if names else "fetch crops, or import your own"
+    return RequestError(f"none of {_crops(len(judged))} can be used: {told}", instead)
 
 
 def _error(

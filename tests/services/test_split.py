@@ -179,6 +179,14 @@ def test_crops_that_lack_a_class_are_bound_to_the_other_side(tmp_path: Path) -> 
     assert set(_reasons(plan_split(_request(tmp_path, force_all_classes="all")))) == {"own/crop7", "own/crop8"}
 
 
+def test_where_no_crop_can_be_used_the_reasons_and_the_classes_that_are_there_are_told(tmp_path: Path) -> None:
+    make_dataset(tmp_path, "own", {1: {"pm": 0.5}, 2: {"pm": 0.5, "ecs": 0.2}})
+    with pytest.raises(RequestError) as caught:
+        plan_split(_request(tmp_path, classes=("nuc", "er"), force=True))
+    assert caught.value.message == "none of 2 crops can be used: 2 × none of the classes is annotated"
+    assert caught.value.remedy == "they annotate ecs, pm"
+
+
 def test_a_split_that_leaves_no_crop_to_learn_from_is_not_written_unless_forced(tmp_path: Path) -> None:
     make_dataset(tmp_path, "one", {1: {"mito": 0.5, "er": 0.25}, 2: {"mito": 0.5}})
     everything = {"validate_crops": ("1", "2"), "classes": ("mito",)}
