@@ -223,11 +223,12 @@ def _fix(request: PackRequest, annotation: Annotation, state: CellState) -> Fix:
     if state in ("present", "resampled"):
         return NOTHING
     if request.input is not None or request.data_root is None:
-        words = "write it again at the crop's voxel size, shape and translation" if state != "missing" else ""
-        zeros = Fix(
-            "pack-results", "pack-results --fill-missing zeros", words or "an empty volume costs less than none"
-        )
-        return zeros if state == "missing" else Fix("process", f"process --crops {crop.id}", words)
+        if state == "missing":
+            return Fix("pack-results", "pack-results --fill-missing zeros", "an empty volume costs less than none")
+        words = "write it again at the crop's voxel size, shape and translation"
+        if state == "empty":
+            words = "if something should be there, make it again"
+        return Fix("process", f"process --crops {crop.id}", words)
     return journey_step(request.data_root, annotation)
 
 
