@@ -75,6 +75,8 @@ class Work:
         self._parts: deque[tuple[_Open, int]] = deque()
         self._lock = threading.Lock()
         self._give_up = threading.Event()
+        self._may_go = threading.Event()
+        self._may_go.set()
         self._errors: list[BaseException] = []
         self._told: queue.Queue[Callable[[], None]] = queue.Queue()
         self._all_open: list[_Open] = []
@@ -117,9 +119,15 @@ class Work:
             self._told.get()()
         self._report.progress(self.tiles, self._ready.tiles, "tiles")
         if not self._errors:
-            self._report.checkpoint()
+            # While the job is paused the devices wait as well.
+            self._may_go.clear()
+            try:
+                self._report.checkpoint()
+            finally:
+                self._may_go.set()
 
     def _count(self, tiles: int) -> None:
+        self._may_go.wait()
         if self._give_up.is_set():
             raise Stopped("the prediction was stopped", "start it again to go on")
         with self._lock:
@@ -239,6 +247,7 @@ class Work:
             opened.volumes[column].finish(path, attributes, self._pause, overwrite=path.exists())
             self._tell_artefact(path)
         opened.journal.remove()
+        opened.closing.close()
         job.volume = replace(job.volume, state="written", stored_bytes=stored_bytes(job.place, job.columns))
 
     def _tell_artefact(self, path: Path) -> None:

@@ -168,6 +168,28 @@ def test_a_stopped_prediction_goes_on_and_ends_with_the_same_bytes(root, run, tm
     assert tree_hash(tmp_path / "whole") == tree_hash(tmp_path / "parts")
 
 
+def test_what_was_cut_off_between_two_final_names_is_finished(root, run, tmp_path, monkeypatch):
+    """The class has its final name, its core has not: nothing is predicted again."""
+    from cellmap_tui.volumes.block_volume import BlockVolume
+
+    asked = request(root, run, output=str(tmp_path / "cut"), classes=("mito",))
+    predict(other(asked, output=str(tmp_path / "whole")), SilentReporter())
+    real = BlockVolume.finish
+
+    def cut(self, path, *arguments, **options):
+        if path.name == "core":
+            raise RefusedError("no room", "make some")
+        real(self, path, *arguments, **options)
+
+    monkeypatch.setattr(BlockVolume, "finish", cut)
+    with pytest.raises(RefusedError):
+        predict(asked, SilentReporter())
+    monkeypatch.setattr(BlockVolume, "finish", real)
+    result = predict(asked, SilentReporter())
+    assert (result.tiles, result.crops[0].state) == (0, "written")
+    assert tree_hash(tmp_path / "cut") == tree_hash(tmp_path / "whole")
+
+
 @pytest.mark.slow
 def test_a_killed_prediction_goes_on_and_ends_with_the_same_bytes(root, run, tmp_path):
     options = {"overlap": 0.4, "memory_bytes": 17_500_000}
