@@ -24,6 +24,7 @@ from cellmap_tui.services.tune_recipes import (
     Candidate,
     masks_to_try,
     recipe_of,
+    seeds_to_try,
     sizes_to_try,
     start_of,
     thresholds_near,
@@ -139,7 +140,7 @@ class _Tries:
 def _most_tries(request: TuneRequest, one: TunableClass) -> int:
     methods = 1 if one.kind == "semantic" else 2
     masks = len(one.runs) * len(request.smoothings_nm) * len(request.thresholds) * methods
-    return 1 + masks + len(request.sizes) + 2
+    return 1 + masks + len(request.sizes) + 6
 
 
 class _Tuning:
@@ -162,6 +163,7 @@ class _Tuning:
         best = self._best([start, *masks_to_try(request, found.kind, found.runs, found.with_core, start)])
         if found.kind == "instance" or any(request.sizes):
             best = self._best([best, *sizes_to_try(request, best)])
+        best = self._best([best, *seeds_to_try(best)])
         best = self._best([best, *thresholds_near(request, best)])
         reported = {one: self._scorer.score(one, found.test) for one in {start, best}}
         self._scorer.forget()
@@ -222,6 +224,7 @@ class _Tuning:
             is_start=one == start,
             is_best=one == best,
             reported=_value(reported.get(one)),
+            seed_voxels=one.seed_voxels if one.method == "cores" else None,
         )
 
 

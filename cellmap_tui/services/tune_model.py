@@ -109,6 +109,8 @@ class TuneRow:
     """Whether it was chosen."""
     reported: float | None = None
     """Official score on the other crops; of the start and the chosen one only."""
+    seed_voxels: int | None = None
+    """Smallest piece of core that is a seed; None where there are no cores."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.process_recipe import Kind
     from cellmap_tui.services.tune_model import TuneRequest
 
+SEED_VOXELS = (1, 5, 20, 50)
 _TUNED = ("smooth", "threshold", "components", "cores", "watershed", "remove_small")
 """Steps that a candidate brings itself; the others of the start stay."""
 Method = Literal["components", "cores", "watershed", "mask"]
@@ -33,6 +34,8 @@ class Candidate:
     """Smaller objects or pieces are removed."""
     smoothing_nm: float
     """Width of smoothing; 0: none."""
+    seed_voxels: int = 20
+    """Smaller pieces of core are no seeds."""
 
     @property
     def mask(self) -> tuple[str, float, float]:
@@ -59,7 +62,7 @@ def recipe_of(candidate: Candidate, start: ClassRecipe, run: str | None) -> Clas
     if candidate.smoothing_nm:
         before.append(Step("smooth", {"sigma_nm": candidate.smoothing_nm}))
     before.append(Step("threshold", {"above": candidate.threshold}))
-    apart = () if candidate.method == "mask" else (_apart(candidate.method, start),)
+    apart = () if candidate.method == "mask" else (_apart(candidate, start),)
     small = (Step("remove_small", {"min_voxels": candidate.min_voxels}),) if candidate.min_voxels else ()
     return ClassRecipe((*before, *between, *apart, *small, *after), run, start.source)
 
@@ -82,6 +85,7 @@ def start_of(recipe: ClassRecipe, run: str, kind: Kind, *, has_core: bool) -> Ca
         float(value("threshold", "above", 0.5)),
         int(value("remove_small", "min_voxels", 0)),
         float(value("smooth", "sigma_nm", 0.0)),
+        int(value("cores", "min_seed_voxels", 20)),
     )
 
 
@@ -90,7 +94,7 @@ def masks_to_try(
 ) -> list[Candidate]:
     """Return every run, method, threshold and smoothing at the size of the start."""
     return [
-        Candidate(run, method, threshold, start.min_voxels, smoothing)
+        Candidate(run, method, threshold, start.min_voxels, smoothing, start.seed_voxels)
         for run in runs
         for smoothing in request.smoothings_nm
         for threshold in request.thresholds
@@ -101,6 +105,11 @@ def masks_to_try(
 def sizes_to_try(request: TuneRequest, best: Candidate) -> list[Candidate]:
     """Return every size for one mask."""
     return [_with(best, min_voxels=size) for size in request.sizes]
+
+
+def seeds_to_try(best: Candidate) -> list[Candidate]:
+    """Return every size of seeds where objects are grown from cores: small objects have small cores."""
+    return [_with(best, seed_voxels=voxels) for voxels in SEED_VOXELS] if best.method == "cores" else []
 
 
 def thresholds_near(request: TuneRequest, best: Candidate) -> list[Candidate]:
@@ -124,9 +133,10 @@ def _methods(kind: Kind, start: Candidate, *, has_core: bool) -> tuple[Method, .
     return ("components", "cores", *also) if has_core else ("components", *also)
 
 
-def _apart(method: Method, start: ClassRecipe) -> Step:
+def _apart(candidate: Candidate, start: ClassRecipe) -> Step:
+    method = candidate.method
     options: dict[str, Any] = {}
     if method != "components":
         found = next((step for step in start.steps if step.name == method), None)
         options = {} if found is None else {key: v for key, v in found.options.items() if key != "missing"}
-    return Step(method, options)
+    return Step(method, {**options, "min_seed_voxels": candidate.seed_voxels} if method == "cores" else options)

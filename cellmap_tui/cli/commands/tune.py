@@ -115,7 +115,9 @@ def show(result: TuneResult) -> None:
     for one in result.classes:
         mine = [row for row in result.rows if row.label == one.label]
         output.write(f"\n{one.label}: the best {min(SHOWN, len(mine))} of {count(len(mine))}, where chosen")
-        output.write_table([_row(row) for row in _best(mine)], right=["above", "voxels", "smooth nm", "score"])
+        output.write_table(
+            [_row(row) for row in _best(mine)], right=["above", "voxels", "seeds", "smooth nm", "score"]
+        )
     for words in (*result.errors, *result.warnings):
         output.write(printable(f"warning: {words}"))
     output.write(
@@ -139,6 +141,7 @@ def _row(row: TuneRow) -> dict[str, object]:
         "method": row.method,
         "above": f"{row.threshold:g}",
         "voxels": count(row.min_voxels),
+        "seeds": None if row.seed_voxels is None else count(row.seed_voxels),
         "smooth nm": f"{row.smoothing_nm:g}" if row.smoothing_nm else None,
         "score": _score(row.score),
         "f1": None if row.f1 is None else _score(row.f1),
