@@ -37,6 +37,8 @@ CPU_BYTES = 700_000_000
 """Memory of a part on a CPU; more makes little difference to a CPU's speed."""
 GPU_SHARE = 0.4
 """Share of a GPU's free memory for sums; the rest is for the network's layers."""
+_TIMES, _TIMED_S = 5, 3.0
+"""A tile is timed so often at most, and no longer once it was timed twice; the fastest counts."""
 _ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 
 
@@ -339,8 +341,8 @@ def _timed(ready: Prepared) -> float | None:
         predictor = worker.predictor(ready.devices[0], ready.batch_size, ready.tiling)
         plan = predictor.plans(worker.grid.shape)[0]
         batch = [(Nothing(), Tile(0, (0, 0, 0), plan.reach((0, 0, 0))))] * predictor.batch_size
-        seconds = []
-        for _ in range(2):
+        seconds: list[float] = []
+        while len(seconds) < 2 or (len(seconds) < _TIMES and sum(seconds) < _TIMED_S):
             begun = time.perf_counter()
             last = [found for found in predictor.predict_tiles(batch) if found is not None][-1]
             float(last.flatten()[0])  # waits for the device
