@@ -64,7 +64,8 @@ def test_a_contradiction_is_left_as_it_is():
 
 
 def test_a_core_is_known_where_its_target_is():
-    derivation = Derivation(["mito"], targets('[targets]\nmito = { classes = ["mito"], core = true }'), cores=["mito"])
+    wanted = targets('[targets]\nmito = { classes = ["mito"], core = true }')
+    derivation = Derivation(["mito"], wanted, cores=["mito"])
     assert derivation.columns == ("mito", "mito/core")
     rows = np.array([[PRESENT], [PRESENT], [ABSENT], [UNKNOWN], [PRESENT]], np.uint8)
     cores = np.array([[1], [0], [1], [1], [UNKNOWN]], np.uint8)
