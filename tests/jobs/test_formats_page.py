@@ -48,6 +48,7 @@ from cellmap_tui.services.pack_model import Cell, Fix, PackedVolume, PackPlan, P
 from cellmap_tui.services.pack_model import Coverage as PackCoverage
 from cellmap_tui.services.patches_model import ColumnStatistics, LeftOutCrop, PatchesResult
 from cellmap_tui.services.predict_model import PredictedCrop, PredictPlan, PredictResult
+from cellmap_tui.services.process_model import ProcessedVolume, ProcessPlan, ProcessResult, VolumePlan
 from cellmap_tui.services.propose_model import (
     GroupProposal,
     LeftOutTarget,
@@ -59,6 +60,7 @@ from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestResult
 from cellmap_tui.services.split_model import FoldCounts, SplitCrop, SplitPlan, SplitResult, TargetCounts, TargetStand
 from cellmap_tui.services.submission_log_model import ScoreNote, Submission, SubmissionDiff, Upload, VolumeChange
 from cellmap_tui.services.train_model import ClassPatches, Preflight, PreflightFinding, TrainResult
+from cellmap_tui.services.tune_model import TunedClass, TuneResult, TuneRow
 from cellmap_tui.services.validate_model import Coverage, Finding, ValidateResult
 from cellmap_tui.services.verify_model import CropCheck, PartCheck, Problem, VerifyResult
 from tests.jobs.helpers import HERE
@@ -94,6 +96,8 @@ def section(title):
         ("fetch-archive", [FetchArchiveResult, FetchArchivePlan]),
         ("patches", [PatchesResult, ColumnStatistics, LeftOutCrop]),
         ("predict", [PredictResult, PredictedCrop, PredictPlan]),
+        ("process", [ProcessResult, ProcessedVolume, ProcessPlan, VolumePlan]),
+        ("tune", [TuneResult, TunedClass, TuneRow]),
         ("train", [TrainResult, Preflight, PreflightFinding, ClassPatches]),
         ("plan", [ProposeResult, GroupProposal, TargetProposal, SizeShare, LeftOutTarget]),
         (
