@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cellmap_tui.jobs.rundir import resume_command
 from cellmap_tui.text import size
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ FEW_BYTES = 500 * 10**6
 """Free memory of a machine at which processes begin to be killed, swap being full or none."""
 REMEDY = (
     "give the job more memory, or take a smaller batch_size or patch, fewer workers, a smaller cache_gb; "
-    "then go on from its last checkpoint with `cellmap-tui runs resume {run}`"
+    "then go on from its last checkpoint with `{again}`"
 )
 _IN_LOG = re.compile(
     rb"std::bad_alloc|MemoryError|can't allocate memory|Cannot allocate memory|oom[-_ ]kill|Out of memory: Killed",
@@ -54,7 +55,7 @@ def memory_death(run: RunDir) -> Death | None:
     cause = _cause(word, readings, machine)
     if cause is None:
         return None
-    return Death(f"{cause}{_numbers(last, machine)}", REMEDY.format(run=run.run_id))
+    return Death(f"{cause}{_numbers(last, machine)}", REMEDY.format(again=resume_command(run)))
 
 
 def _cause(word: str | None, readings: list[Reading], machine: Machine | None) -> str | None:

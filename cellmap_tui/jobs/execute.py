@@ -21,7 +21,7 @@ from cellmap_tui.jobs.events import FORMAT_VERSION
 from cellmap_tui.jobs.files import clean_text, replace_file
 from cellmap_tui.jobs.lock import RunLock
 from cellmap_tui.jobs.recorder import CLOSED_OUTPUT, RunReporter
-from cellmap_tui.jobs.rundir import read_request
+from cellmap_tui.jobs.rundir import read_request, resume_command
 from cellmap_tui.jobs.state import read_state
 from cellmap_tui.services.registry import COMMANDS, find_command
 from cellmap_tui.services.report import SilentReporter
@@ -232,13 +232,11 @@ def _finish(run: RunDir, recorder: RunReporter, result: object) -> None:
 
 def _explained(error: BaseException, run: RunDir) -> CellmapError | None:
     """Return what a user can be told about the error, or None when it is a bug."""
-    again = f"then go on with `cellmap-tui runs resume {run.run_id}`"
+    again = f"then go on with `{resume_command(run)}`"
     if isinstance(error, CellmapError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Stopped(
-            "stopped at once, without finishing the step", f"go on with `cellmap-tui runs resume {run.run_id}`"
-        )
+        return Stopped("stopped at once, without finishing the step", f"go on with `{resume_command(run)}`")
     if isinstance(error, MemoryError):
         return CellmapError("out of memory", f"close other programs or ask for less at a time, {again}")
     if isinstance(error, OSError) and error.errno in _USERS_OS_ERRORS:

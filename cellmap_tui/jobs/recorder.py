@@ -20,6 +20,7 @@ from cellmap_tui.jobs.events import END_STATES, Event, EventLog
 from cellmap_tui.jobs.files import clean_text
 from cellmap_tui.jobs.metrics import MetricWindows
 from cellmap_tui.jobs.process import host_name, process_token
+from cellmap_tui.jobs.rundir import resume_command
 from cellmap_tui.jobs.state import RunState, read_state, write_state
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ class RunReporter:
             self._wait_while_paused()
         if self._inbox.stop_by is not None:
             self._acknowledge_stop()
-            raise Stopped(
-                f"stopped by {self._inbox.stop_by}", f"go on with `cellmap-tui runs resume {self._run.run_id}`"
-            )
+            raise Stopped(f"stopped by {self._inbox.stop_by}", f"go on with `{resume_command(self._run)}`")
 
     # -- what a service may ask ---------------------------------------------------------------
 

@@ -10,13 +10,14 @@ import os
 import platform
 import re
 import secrets
+import shlex
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import DataError, RefusedError
+from cellmap_tui.errors import CellmapError, DataError, RefusedError
 from cellmap_tui.jobs.events import FORMAT_VERSION, Event, EventLog
 from cellmap_tui.jobs.files import (
     clean_text,
@@ -274,3 +275,15 @@ def _encode(document: object) -> bytes:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def resume_command(run: RunDir) -> str:
+    """Return what continues a run: by its name, or by its path where it is not below the usual root."""
+    from cellmap_tui.services.settings import load_settings
+
+    try:
+        is_usual = load_settings().runs_root.absolute() == run.path.absolute().parent
+    except CellmapError:
+        is_usual = False
+    name = run.run_id if is_usual else shlex.quote(str(run.path.absolute()))
+    return f"cellmap-tui runs resume {name}"

@@ -115,7 +115,7 @@ def test_what_the_machine_refuses_is_no_bug(runs_root, how, says):
     run, error, told = run_failing(runs_root, how)
     assert isinstance(error, CellmapError)
     assert says in told["message"]
-    assert f"runs resume {run.run_id}" in told["remedy"]
+    assert f"cellmap-tui runs resume {run.path}" in told["remedy"]  # not below the usual root: by its path
 
 
 def test_a_stopped_run_can_be_queued_and_done_again_in_its_directory(runs_root):

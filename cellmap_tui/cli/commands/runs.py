@@ -135,11 +135,12 @@ def stop(args: argparse.Namespace, context: Context) -> int:
 
 def pause(args: argparse.Namespace, context: Context) -> int:
     """Ask a run to wait."""
+    from cellmap_tui.jobs.rundir import resume_command
     from cellmap_tui.jobs.runs import find_run, pause_run
 
     run = find_run(_root(context), args.run)
     pause_run(run)
-    return _say(context, run.run_id, "asked", f"asked to pause; go on with: cellmap-tui runs resume {run.run_id}")
+    return _say(context, run.run_id, "asked", f"asked to pause; go on with: {resume_command(run)}")
 
 
 def resume(args: argparse.Namespace, context: Context) -> int:
