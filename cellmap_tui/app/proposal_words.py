@@ -8,7 +8,7 @@ from textual.content import Content
 
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import Column
-from cellmap_tui.text import count, duration, number, printable, triple, voxel
+from cellmap_tui.text import count, counted, duration, number, printable, triple, voxel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def group_words(group: GroupProposal) -> Content:
     lines = [
         Content.styled(f"{group.name}: {printable(_targets(group))}", "bold"),
         Content(
-            f"{count(group.crops)} crops{coarse}, {count(group.labelled_voxels)} voxels; "
+            f"{counted(group.crops, 'crop')}{coarse}, {count(group.labelled_voxels)} voxels; "
             f"{count(group.epochs)} epochs of {count(group.iterations_per_epoch)} batches, "
             f"{lasts(low)} to {lasts(high)}"
         ),
@@ -101,7 +101,7 @@ def _target_line(target: TargetProposal) -> Content:
     touching = "" if target.touching_share is None else f", {target.touching_share:.0%} touch"
     core = ", with cores" if target.core else ""
     scored = f"; scored at {_sizes(target.scored)}" if target.scored else ""
-    words = f"  {printable(target.reason)}; {count(target.crops)} crops: {_sizes(target.voxel_sizes)}{scored}"
+    words = f"  {printable(target.reason)}; {counted(target.crops, 'crop')}: {_sizes(target.voxel_sizes)}{scored}"
     return Content.assemble((printable(target.name), "$text-accent"), f"{words}{touching}{core}")
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 _NOT_ANNOTATED = "none of the targets is annotated"
+_COARSER = "choose a coarser voxel size, or enlarge them with --coarse-labels upsample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +158,7 @@ def _knows_any(request: BankRequest, names: Sequence[str]) -> bool:
 def _too_coarse(groups: Sequence[LabelGroup], request: BankRequest) -> str:
     finest = min((group.grid.voxel_size_nm for group in groups), key=lambda size: size[0] * size[1] * size[2])
     return (
-        f"its labels are at {text.voxel(finest)} nm, coarser than {text.voxel(request.voxel_size_nm)} nm; "
-        "choose a coarser voxel size, or enlarge them with --coarse-labels upsample"
+        f"its labels are at {text.voxel(finest)} nm, coarser than {text.voxel(request.voxel_size_nm)} nm; {_COARSER}"
     )
 
 
@@ -219,13 +219,15 @@ def _unknown(target: Target, plans: Sequence[CropPlan], left_out: Sequence[LeftO
     reasons += [f"{plan.source.ref}: not annotated" for plan in plans]
     more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
     is_unannotated = all(out.reason.startswith(_NOT_ANNOTATED) for out in left_out)
+    is_coarse = bool(left_out) and not plans and all(out.reason.endswith(_COARSER) for out in left_out)
+    reasons = [reason.removesuffix(f"; {_COARSER}") for reason in reasons] if is_coarse else reasons
     name = f"{target.name!r} ({', '.join(target.classes)})"
     what = f"nobody annotated {name} in" if is_unannotated else f"nothing can be learned of {name} from"
     return MissingDataError(
         printable(
             f"{what} the {text.counted(len(reasons), 'crop')} of the split: {'; '.join(reasons[:_SHOWN])}{more}"
         ),
-        "leave it out of the targets, or fetch crops that have it: get-counts lists them",
+        _COARSER if is_coarse else "leave it out of the targets, or fetch crops that have it: get-counts lists them",
     )
 
 

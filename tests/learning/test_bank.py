@@ -257,7 +257,7 @@ def test_paths_that_are_gone_are_named(tmp_path, crop):
 def test_a_class_nobody_annotated_is_named_with_crops_and_reasons(tmp_path, crop):
     with pytest.raises(MissingDataError) as error:
         open_bank(request(tmp_path, crop[0], targets=("mito", "ribo")))
-    assert "nobody annotated 'ribo' (ribo) in the 1 crops of the split" in error.value.message
+    assert "nobody annotated 'ribo' (ribo) in the 1 crop of the split" in error.value.message
     assert "set/crop1: not annotated" in error.value.message
     with pytest.raises(MissingDataError, match="none of the targets is annotated; it has er, mito"):
         open_bank(request(tmp_path, crop[0], targets=("ribo",)))

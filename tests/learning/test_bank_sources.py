@@ -35,3 +35,5 @@ def test_a_class_that_is_named_and_too_coarse_is_told_as_such(tmp_path):
     with pytest.raises(MissingDataError) as caught:
         plan_crops(request(tmp_path, *sources(tmp_path, ("nuc",)), targets=("nuc",), scale=2.0))
     assert "coarser than 2 nm" in caught.value.message
+    assert "choose a coarser voxel size" not in caught.value.message  # told once, as what to do
+    assert caught.value.remedy == "choose a coarser voxel size, or enlarge them with --coarse-labels upsample"
