@@ -109,7 +109,7 @@ def install(venv: Path, *, build: str, reason: str, dev: bool) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", str(CONSTRAINTS), "--upgrade", "pip"], check=True)
     install_torch(python, pip, build, reason)
-    print("setup: installing the package and its libraries (about 120 MB)", flush=True)
+    print("setup: installing the package and its libraries (about 205 MB)", flush=True)
     subprocess.run([*pip, "-c", str(CONSTRAINTS), "--editable", str(CHECKOUT)], check=True)
     if dev:
         print("setup: installing what the tests need (about 90 MB)", flush=True)
