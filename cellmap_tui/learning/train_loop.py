@@ -168,10 +168,9 @@ class _Run:
         told = self._at.epoch if self._at.batch else self._at.epoch - 1
         scores = [self._badness(row.score) for row in rows if row.epoch <= told]
         parts.step_size.walk_to(self._at.epoch, scores)
-        for key in ("config_hash", "split_hash"):
-            own = getattr(parts.card, key)
-            if state.get(key) and own and state[key] != own:
-                self._listener.warning(f"the {key.removesuffix('_hash')} is not the one of the checkpoint")
+        # Of the configuration the service tells which keys change.
+        if state.get("split_hash") and parts.card.split_hash and state["split_hash"] != parts.card.split_hash:
+            self._listener.warning("the split is not the one of the checkpoint")
         if int(state.get("ranks", 1)) != parts.ranks.count:
             self._listener.warning(
                 f"the checkpoint is of {state['ranks']} processes, now there are {parts.ranks.count}"
