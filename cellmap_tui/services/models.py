@@ -69,10 +69,10 @@ def from_mapping(values: Mapping[str, object], model: type[T], *, source: str) -
     try:
         return msgspec.convert(values, type=model, dec_hook=_decode_path, strict=False)
     except msgspec.MsgspecError as error:
-        raise _misfit(str(error), values, source) from None
+        raise _misfit(str(error), values, model, source) from None
 
 
-def _misfit(words: str, values: Mapping[str, object], source: str) -> RequestError:
+def _misfit(words: str, values: Mapping[str, object], model: type, source: str) -> RequestError:
     """Return the error of a value that does not fit, with the option it was given for."""
     reason, _, place = words.partition(" - at `$.")
     name = place.rstrip("`")
@@ -80,7 +80,19 @@ def _misfit(words: str, values: Mapping[str, object], source: str) -> RequestErr
     if isinstance(given, str) and reason.startswith("Expected `array`"):
         parts = [part.strip() for part in given.split(",")]
         return RequestError(f"{source}: {name}={given!r} is a text where a list is due", f"give {name}={parts!r}")
+    choices = _choices(model, name)
+    if choices and reason.startswith("Invalid enum value"):
+        return RequestError(f"{source}: {name}: {given!r} is none of the choices", f"one of: {', '.join(choices)}")
     return RequestError(f"{source}: {name}: {reason}" if place else f"{source}: {words}")
+
+
+def _choices(model: type, name: str) -> tuple[str, ...]:
+    """Return the values of an option that has a fixed few; empty for any other."""
+    from msgspec import inspect
+
+    kinds = [field.type for field in getattr(inspect.type_info(model), "fields", ()) if field.name == name]
+    kinds += [one for kind in kinds if isinstance(kind, inspect.UnionType) for one in kind.types]
+    return tuple(str(value) for kind in kinds if isinstance(kind, inspect.LiteralType) for value in kind.values)
 
 
 def _encode_path(value: object) -> object:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ class Example:
     root: Path
     voxel_size_nm: tuple[float, float, float] = (8.0, 8.0, 8.0)
     crop: int | None = None
+    axis: Literal["z", "y"] | None = "z"
 
 
 @given(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3), st.none() | st.integers(-(2**62), 2**62))
@@ -50,7 +52,12 @@ def test_numbers_that_json_lacks_become_null():
 
 
 def test_builtins_are_plain():
-    assert to_builtins(Example(Path("/x"))) == {"root": "/x", "voxel_size_nm": (8.0, 8.0, 8.0), "crop": None}
+    assert to_builtins(Example(Path("/x"))) == {
+        "root": "/x",
+        "voxel_size_nm": (8.0, 8.0, 8.0),
+        "crop": None,
+        "axis": "z",
+    }
 
 
 def test_a_text_where_a_list_is_due_says_how_to_write_it():
@@ -63,3 +70,8 @@ def test_a_text_where_a_list_is_due_says_how_to_write_it():
 def test_a_value_that_does_not_fit_is_told_with_its_option():
     with pytest.raises(RequestError, match=r"^example: crop: Expected `int \| null`"):
         from_mapping({"root": "/x", "crop": [1]}, Example, source="example")
+
+
+def test_a_value_that_is_none_of_the_choices_is_told_with_the_choices():
+    with pytest.raises(RequestError, match="example: axis: 'x' is none of the choices; one of: y, z"):
+        from_mapping({"root": "/x", "axis": "x"}, Example, source="example")
