@@ -33,6 +33,10 @@ def test_the_default_input_and_output_lie_below_the_data_root(cellmap, packable)
     again = cellmap("--batch", "--data-root", packable, "pack-results", "--test-manifest", "test.csv")
     assert again.code == 3
     assert "--overwrite" in again.err
+    looked = cellmap("--data-root", packable, "pack-results", "--dry-run", "--test-manifest", "test.csv")
+    assert looked.code == 0
+    assert "exists already: packing replaces it only with --overwrite" in looked.err
+    assert "2 volumes to pack" in looked.out
 
 
 def test_a_dry_run_shows_gaps_and_writes_nothing(cellmap, packable):

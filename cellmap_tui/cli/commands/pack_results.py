@@ -200,9 +200,14 @@ def _matrix(signs: Mapping[tuple[str, str], str]) -> None:
 
 
 def _dry_run(request: PackRequest, context: Context) -> int:
-    from cellmap_tui.services.pack_plan import plan_pack
+    from dataclasses import replace
 
-    plan = plan_pack(request)
+    from cellmap_tui.services.pack_plan import output_of, plan_pack
+
+    # A zip that is there is no reason not to say what is predicted: nothing is written.
+    plan = plan_pack(replace(request, overwrite=True))
+    if not request.overwrite and output_of(request).is_file():
+        diagnostics.warning(f"{output_of(request)} exists already: packing replaces it only with --overwrite")
     if context.json:
         write_result("pack-results", plan)
     else:
