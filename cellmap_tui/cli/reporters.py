@@ -19,11 +19,13 @@ class Pace:
     def __init__(self) -> None:
         self._started_s = time.monotonic()
         self._first_done: float | None = None
+        self._counted: tuple[float | None, str] | None = None
 
     def describe(self, done: float, total: float | None, unit: str) -> str:
         """Return ``12 of 40 arrays  30 %  1.2 arrays/s  ETA 24 s``."""
-        if self._first_done is None:
-            self._first_done = done
+        if self._first_done is None or self._counted != (total, unit):
+            # Another count has another pace.
+            self._first_done, self._counted, self._started_s = done, (total, unit), time.monotonic()
         elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
         rate = (done - self._first_done) / elapsed_s
         parts = [_amount(done, unit) if total is None else f"{_amount(done, unit)} of {_amount(total, unit)}"]

@@ -118,6 +118,8 @@ class ValidationCall:
     """The run's folder."""
     checkpoint: Callable[[], None]
     """To be called between tiles: raises Stopped when the user asked to stop."""
+    progress: Callable[[float, float, str], None] = field(default=lambda _done, _total, _unit: None)
+    """To be called between tiles with what is done, of how much, in which unit."""
 
 
 Validate = Callable[[ValidationCall], Mapping[str, float]]

@@ -322,7 +322,11 @@ class _Run:
         if self._validate is None or not parts.ranks.is_first:
             return
         epoch = at.epoch if is_epoch else at.epoch + 1
-        values = measured(parts, self._validate, epoch, at.step, self._listener.checkpoint)
+        try:
+            values = measured(parts, self._validate, epoch, at.step, self._listener)
+        finally:
+            # How far the training is stands last, also when the user stops here.
+            self._progress(at_all=True)
         is_best = False
         if is_epoch:
             rows = [row for row in history.read_history(parts.names.history) if row.epoch < epoch]

@@ -12,9 +12,8 @@ from cellmap_tui.learning.train_listener import ValidationCall
 from cellmap_tui.learning.validator import validator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cellmap_tui.learning.bank import Bank
+    from cellmap_tui.learning.listener import Listener
     from cellmap_tui.learning.train_listener import Validate
     from cellmap_tui.learning.train_parts import TrainParts
 
@@ -26,17 +25,24 @@ def default_validate(parts: TrainParts, bank: Bank) -> Validate | None:
     return validator_of(parts.config, bank, parts.card, loss=parts.loss)
 
 
-def measured(
-    parts: TrainParts, validate: Validate, epoch: int, step: int, checkpoint: Callable[[], None]
-) -> dict[str, float]:
+def measured(parts: TrainParts, validate: Validate, epoch: int, step: int, listener: Listener) -> dict[str, float]:
     """Return what a validation finds with the weights to use; afterwards everything is as it was.
+
+    The listener hears how far it is, and may stop it.
 
     Random numbers that a validation draws are not missing in training, so that a run that validated before
     it was stopped and one that did so after it go on alike.
     """
     network = parts.network
     call = ValidationCall(
-        network, parts.machine.device, parts.machine.autocast, epoch, step, parts.folder, checkpoint
+        network,
+        parts.machine.device,
+        parts.machine.autocast,
+        epoch,
+        step,
+        parts.folder,
+        listener.checkpoint,
+        listener.progress,
     )
     was_training = network.training
     states = random.getstate(), np.random.get_state()

@@ -163,6 +163,7 @@ def validate(
     parts = _parts(work, limit, all_tiles)
     total = all_tiles if parts is None else len(parts)
     progress = _Progress(total, told)
+    progress(0)
     if parts is None:
         for number in range(len(readers)):
             work.whole_crop(number, listeners, progress)

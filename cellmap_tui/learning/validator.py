@@ -30,6 +30,10 @@ LIMIT_NAME = "validation.json"
 """File in a run directory that keeps how much a limit allows, so that a resumed run measures the same tiles."""
 
 
+TILES, SCORE_TILES = "validation tiles", "tiles to score"
+"""Units of progress while a network is measured."""
+
+
 class CropScorer(BlockListener, Protocol):
     """A score that sees whole crops; the service passes it in."""
 
@@ -127,7 +131,7 @@ class Validator:
             limit=limit,
             ignore_padding=self._rules.ignore_padding,
             listeners=listeners,
-            told=lambda _done, _all: call.checkpoint(),
+            told=_told(call, TILES),
         )
         if limit is not None:
             self._keep_limit(call.folder)
@@ -147,9 +151,12 @@ class Validator:
         self, predictor: Predictor, scorer: CropScorer | None, writer: SampleWriter | None, call: ValidationCall
     ) -> None:
         """Predict for those who need more than the tiles that a limit leaves."""
+        counted = _Counted(
+            sum(predictor.tiles(reader.shape) for reader in self._readers.values()), _told(call, SCORE_TILES)
+        )
         for reader in self._readers.values():
             if scorer is not None:
-                for box, probabilities in predictor.stream(reader, told=lambda _: call.checkpoint()):
+                for box, probabilities in predictor.stream(reader, told=counted):
                     scorer.block(reader, box, probabilities)
                 scorer.crop_ended(reader)
             if writer is not None:
@@ -189,6 +196,27 @@ class Validator:
             "seed": self._limit.seed,
             "crops": sorted(self._readers),
         }
+
+
+class _Counted:
+    """Adds up tiles, tells how many there are so far."""
+
+    def __init__(self, total: int, told: Callable[[int, int], None]) -> None:
+        self._done, self._total, self._told = 0, total, told
+
+    def __call__(self, tiles: int) -> None:
+        self._done += tiles
+        self._told(self._done, self._total)
+
+
+def _told(call: ValidationCall, unit: str) -> Callable[[int, int], None]:
+    """Return what tells how far the tiles are and lets the user stop them."""
+
+    def tell(done: int, total: int) -> None:
+        call.progress(done, total, unit)
+        call.checkpoint()
+
+    return tell
 
 
 def validator_of(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import CellmapError
+from cellmap_tui.errors import CellmapError, Stopped
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.services.train_prepare import SPLIT_NAME
 
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5
 """Probability from which a voxel is taken to be of a class."""
+
+
+class _Alive(SilentReporter):
+    """Passes on how far a score is and that the user wants it stopped; what else it says is no news of a training."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """Pass it on."""
+        self._report.progress(done, total, unit)
+
+    def checkpoint(self) -> None:
+        """Pass it on."""
+        self._report.checkpoint()
 
 
 def scorer_for(
@@ -93,8 +108,10 @@ class ValidationScorer:
                     data_root=self.request.data_root,
                     state_dir=self.request.state_dir,
                 ),
-                SilentReporter(),
+                _Alive(self.report),
             )
+        except Stopped:
+            raise
         except CellmapError as error:
             self.report.warning(f"no score of the validation crops: {error}")
             return {}

@@ -257,6 +257,25 @@ def test_a_stop_in_a_validation_stops_and_the_epoch_is_kept(tmp_path):
     assert run(tmp_path, resume=True).step == 18
 
 
+def test_a_validation_tells_how_far_it_is_and_then_how_far_training_is(tmp_path):
+    heard = Heard()
+    run(tmp_path, heard, epochs="1", warmup_epochs="0")
+    units = [unit for _, _, unit in heard.told]
+    assert "validation tiles" in units
+    assert heard.told[-1] == (1.0, 1, "epochs")
+
+
+def test_a_stop_in_a_validation_leaves_how_far_training_is_as_the_last_word(tmp_path):
+    def stops(call):
+        call.progress(1, 7, "validation tiles")
+        raise Stopped("stop")
+
+    heard = Heard()
+    with pytest.raises(Stopped):
+        run(tmp_path, heard, validate=stops)
+    assert heard.told[-2:] == [(1, 7, "validation tiles"), (1.0, 3, "epochs")]
+
+
 def test_a_full_disk_is_told_once_and_ends_training_the_second_time(tmp_path, monkeypatch):
     heard = Heard()
     plain = checkpoints._write

@@ -194,6 +194,16 @@ def call_of(folder, net=None, epoch=1, checkpoint=lambda: None) -> ValidationCal
     )
 
 
+def test_a_validator_tells_how_many_tiles_are_done(tmp_path):
+    bank, told = validated_bank(), []
+    call = dataclasses.replace(call_of(tmp_path), progress=lambda *progress: told.append(progress))
+    validator = Validator(bank, card_of(bank), ValidatorRules(batch_size=1))
+    tiles = validator(call)["val/tiles"]
+    assert {unit for _, _, unit in told} == {"validation tiles"}
+    assert [done for done, _, _ in told] == list(range(int(tiles) + 1))
+    assert {total for _, total, _ in told} == {tiles}
+
+
 def test_a_validator_tells_values_by_names_of_events_and_keeps_slices(tmp_path):
     bank = validated_bank()
     validator = Validator(bank, card_of(bank), ValidatorRules(epochs=100))

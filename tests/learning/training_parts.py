@@ -130,7 +130,7 @@ class Heard(TrainSilence):
 
     def __init__(self, asks=(), raises=None) -> None:
         self.notes, self.warnings, self.records, self.validations, self.files = [], [], [], [], []
-        self.epochs = []
+        self.epochs, self.told = [], []
         self._asks = dict(asks)
         self._raises = raises
 
@@ -139,6 +139,9 @@ class Heard(TrainSilence):
 
     def warning(self, message):
         self.warnings.append(message)
+
+    def progress(self, done, total, unit):
+        self.told.append((done, total, unit))
 
     def step(self, record):
         self.records.append(record)
