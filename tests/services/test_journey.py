@@ -226,7 +226,7 @@ def test_every_place_of_every_request_is_known_as_one():
     """An option that is text and names a file must be in PLACE_NAMES, or its change would not be seen."""
     known_words = {
         "crops", "dataset", "axes", "profile", "bucket", "endpoint_url", "until", "name", "axis", "method",
-        "format", "command", "size", "scaling", "access_mode", "split",
+        "format", "command", "size", "scaling", "access_mode", "split", "score_profile",
     }  # fmt: skip
     suspicious = ("path", "file", "folder", "manifest", "root", "dir")
     for command in COMMANDS.values():
