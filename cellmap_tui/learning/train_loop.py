@@ -346,6 +346,9 @@ class _Run:
         """Write a checkpoint; a full disk is told once and ends training the second time."""
         parts, at = self._parts, self._at
         if epoch == NOW and at.batch == 0 and (at.epoch == 0 or at.epoch in parts.names.epochs()):
+            self._listener.note(
+                "nothing was learned since the newest checkpoint" if at.epoch else "nothing to save yet"
+            )
             return
         if not has_only_numbers(list(parts.network.parameters())):
             raise NotANumberError(
