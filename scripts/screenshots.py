@@ -31,6 +31,8 @@ SHOTS: dict[str, tuple[tuple[int, int], str, tuple[str, ...], str]] = {
     "data": ((160, 50), "data", (), "share"),
     "slice": ((100, 40), "data", ("v",), "legend"),
     "classes": ((160, 50), "classes", ("m",), "training crops"),
+    "targets": ((160, 50), "classes", ("t", "space", "j", "j", "space"), "every target"),
+    "submit": ((160, 50), "submit", ("down",), "volumes"),
     "home": ((80, 24), "home", (), "what next"),
 }
 """Name of the picture: size of the terminal, screen, keys, words that show that it is complete."""
@@ -78,6 +80,8 @@ def main() -> None:
     """Make the demo and shoot the screens named on the command line, or all."""
     os.environ["COLORTERM"] = "truecolor"
     from cellmap_tui.services.demo import DemoRequest, demo
+    from cellmap_tui.services.demo_journey import make_stand_in
+    from cellmap_tui.services.demo_root import DemoRoot
     from cellmap_tui.services.report import SilentReporter
     from cellmap_tui.services.settings import load_settings
 
@@ -85,6 +89,7 @@ def main() -> None:
         root = Path(folder) / "demo"
         os.environ |= {"CELLMAP_TUI_STATE_DIR": f"{folder}/state", "CELLMAP_TUI_CONFIG_DIR": f"{folder}/config"}
         result = demo(DemoRequest(root=root, make_only=True), SilentReporter())
+        make_stand_in(DemoRoot(root), SilentReporter())
         settings = replace(load_settings(), data_root=result.data_root)
         for name in sys.argv[1:] or SHOTS:
             asyncio.run(shoot(settings, name))

@@ -39,7 +39,7 @@ SIGNS: dict[CellState | None, str] = {
     "missing": ".",
 }
 """What a cell prints; the same signs as `validate-submission`."""
-LEGEND = "# there  ~ another voxel size  o empty  ! wrong place or shape  x unreadable  . missing"
+LEGEND = "# there  ~ other voxel size  o empty  ! misplaced  x broken  . missing"
 _SHOWN_CHANGES = 12
 
 
