@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.app.run_words import age_words, progress_words, state_words
 from cellmap_tui.app.widgets.columns import Column
-from cellmap_tui.text import count, printable
+from cellmap_tui.text import count, cut_middle, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ AXIS = 8
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _ASCII = "  ..::||#"
 _MOST_CLASSES = 48
+_MOST_NAME = 20
 
 
 def run_columns() -> tuple[Column[RunSummary], ...]:
@@ -40,7 +41,7 @@ def figures(tally: TrainingTally) -> str:
         return "no step yet: crops are prepared, memory, disk and time are looked at"
     rows = [
         ("loss", _number(latest.get("loss"))),
-        ("mean Dice", _number(latest.get("val/dice"))),
+        ("mean Dice", f"{latest['val/dice']:.3f}" if "val/dice" in latest else "-"),
         ("best", "-" if tally.best is None else f"{tally.best[1]:.3f} at epoch {tally.best[0]}"),
         ("step", count(tally.step) + ("" if tally.epoch is None else f", epoch {tally.epoch}")),
         ("step size", _number(latest.get("lr"))),
@@ -52,9 +53,9 @@ def figures(tally: TrainingTally) -> str:
     lines = [f"{name:<10} {value}" for name, value in rows]
     classes = tally.classes()[:_MOST_CLASSES]
     if classes:
-        width = max(len(name) for name, _ in classes)
+        width = min(_MOST_NAME, max(len(name) for name, _ in classes))
         lines += ["", "Dice by class, the worst first"]
-        lines += [f"{printable(name):<{width}}  {value:.3f}" for name, value in classes]
+        lines += [f"{cut_middle(printable(name), width):<{width}}  {value:.3f}" for name, value in classes]
     return "\n".join(lines)
 
 
@@ -92,4 +93,4 @@ def _number(value: float | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%} of the time for patches"
+    return "-" if value is None else f"{100 * value:.0f} % for patches"
