@@ -38,7 +38,8 @@ async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
 
 
 def start_demo() -> RunDir:
-    request = DemoRequest(root=Path("demo").absolute(), size="tiny", user_data_root=Path("data").absolute())
+    root, users = Path("demo").absolute(), Path("data").absolute()
+    request = DemoRequest(root=root, make_only=True, user_data_root=users)
     run = create_run(Path("runs").absolute(), "demo", request, ("cellmap-tui", "demo"))
     launch(run)
     return run
