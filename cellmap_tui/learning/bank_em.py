@@ -108,15 +108,23 @@ def write_em(
     Returns
     -------
     NDArray or None
-        Which voxels are inside the EM and have a chunk on disk, bool of the grid's shape; None: all.
+        Which voxels are inside the EM, have a chunk on disk and are finite, bool of the grid's shape; None: all.
     """
     level = em.choice.level
     reader = ChunkReader(level)
+    broken: list[tuple[Box, NDArray[np.bool_]]] = []
     for box in _slabs(grid):
-        out[box.slices] = _grey(_read(reader, grid, box), em.window)
+        values = _read(reader, grid, box)
+        finite = np.isfinite(values) if values.dtype.kind == "f" else None
+        if finite is not None and not finite.all():
+            broken.append((box, finite))
+            values = np.where(finite, values, 0)
+        out[box.slices] = _grey(values, em.window)
         if step is not None:
             step(box.voxels)
     valid = _valid(level, grid)
+    for box, finite in broken:
+        valid[box.slices] &= finite
     if valid.all():
         return None
     np.multiply(out, valid, out=out)
