@@ -1,0 +1,120 @@
+"""What the pages over a live training share: reading in a thread at a fixed pace, painting once for what is new."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from cellmap_tui.app.screens.base import BaseScreen
+from cellmap_tui.app.screens.sub import SubScreen
+
+if TYPE_CHECKING:
+    from cellmap_tui.app.live_run import LiveRun
+
+NEAR_S, FAR_S = 0.25, 0.5
+"""Time between two frames at most: 4 a second, 2 over SSH."""
+AWAY_S = 5.0
+"""The same while the terminal is not looked at."""
+
+
+def frame_s() -> float:
+    """Return the time between two frames."""
+    return FAR_S if os.environ.get("SSH_CONNECTION") else NEAR_S
+
+
+class LiveWatch(BaseScreen):
+    """Reads the runs of `live` while the screen is shown, and calls `show_live` once for each change."""
+
+    live: LiveRun | None = None
+    """What is looked at."""
+
+    class Read(Message):
+        """There is something new, or everything was read."""
+
+        def __init__(self, live: LiveRun) -> None:
+            self.live = live
+            super().__init__()
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the newest counts."""
+            return isinstance(message, LiveWatch.Read)
+
+    def show_live(self) -> None:
+        """Paint what is known now; a page says how. `live` is there when this is called."""
+
+    def watch_live(self, live: LiveRun | None) -> None:
+        """Look at other runs from now on."""
+        self.live = live
+        self._shown: tuple[object, int] | None = None
+        if live is not None:
+            self._show_new()
+            self._look()
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self._shown = None
+        self._ticks = 0
+        self.set_interval(frame_s(), self._tick)
+        if self.live is not None:
+            self.call_after_refresh(self._show_new)
+            self._look()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what was told while another screen was shown."""
+        self._look()
+        self._show_new()
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        if not self.is_current or self.live is None:
+            return
+        if self.app.app_focus or self._ticks % round(AWAY_S / frame_s()) == 0:
+            self._look()
+
+    def _look(self) -> None:
+        if self.live is not None and not any(w.group == "live.read" and w.is_running for w in self.workers):
+            self._read(self.live)
+
+    @work(thread=True, group="live.read", exit_on_error=False)
+    def _read(self, live: LiveRun) -> None:
+        worker = get_current_worker()
+        while not worker.is_cancelled:
+            changed = live.poll()
+            if changed:
+                self.post_message(self.Read(live))
+            if live.at_end or not changed:
+                return
+
+    @on(Read)
+    def _take_read(self, event: Read) -> None:
+        event.stop()
+        if event.live is self.live:
+            self._show_new()
+
+    def _show_new(self) -> None:
+        if self.live is None or not self.is_mounted or not self.is_current:
+            return
+        now = (self.live, self.live.version)
+        if now != self._shown:
+            self._shown = now
+            self.show_live()
+
+
+class LivePage(LiveWatch, SubScreen):
+    """A page over one live training; ``esc`` goes back.
+
+    Parameters
+    ----------
+    live
+        What is looked at.
+    """
+
+    MODE = "train"
+
+    def __init__(self, live: LiveRun) -> None:
+        super().__init__()
+        self.live: LiveRun = live
