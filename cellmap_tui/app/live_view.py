@@ -6,11 +6,11 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Axis = Literal["step", "epoch", "time", "elapsed"]
 AXES: tuple[Axis, ...] = ("step", "epoch", "time", "elapsed")

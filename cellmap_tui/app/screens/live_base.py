@@ -31,6 +31,8 @@ class LiveWatch(BaseScreen):
 
     live: LiveRun | None = None
     """What is looked at."""
+    _shown: tuple[object, int] | None = None
+    _ticks = 0
 
     class Read(Message):
         """There is something new, or everything was read."""
@@ -49,15 +51,13 @@ class LiveWatch(BaseScreen):
     def watch_live(self, live: LiveRun | None) -> None:
         """Look at other runs from now on."""
         self.live = live
-        self._shown: tuple[object, int] | None = None
+        self._shown = None
         if live is not None:
             self._show_new()
             self._look()
 
     def on_mount(self) -> None:
         """Begin to read."""
-        self._shown = None
-        self._ticks = 0
         self.set_interval(frame_s(), self._tick)
         if self.live is not None:
             self.call_after_refresh(self._show_new)
