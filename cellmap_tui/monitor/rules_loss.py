@@ -1,0 +1,143 @@
+"""Rules about the loss: not a number, diverging, plateau, overfitting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cellmap_tui.monitor import thresholds as at
+from cellmap_tui.monitor.finding import Finding, Level
+from cellmap_tui.monitor.windows import Known, blocks, median
+from cellmap_tui.monitor.words import place_words, value_words
+from cellmap_tui.text import count, counted
+
+if TYPE_CHECKING:
+    from cellmap_tui.monitor.told import Told
+
+
+def not_a_number(told: Told) -> Finding | None:
+    """Find a loss that is no number any more, or was none now and then."""
+    name = told.loss
+    points = told.points(name) if name else None
+    if points is None or not len(points):
+        return None
+    tail = points.mean[-at.NAN_RECENT :]
+    is_broken = np.isnan(tail)
+    run = len(tail) if is_broken.all() else int(np.argmin(is_broken[::-1]))
+    lower = "lower learning_rate, or clip with max_grad_norm = 1; then go on from a checkpoint before it"
+    if run >= at.NAN_WINDOWS:
+        first = len(points) - _broken_at_end(points.mean)
+        place = place_words(points.step[first], points.epoch[first])
+        return Finding("error", "nan", "the loss is not a number any more", f"since {place}", lower)
+    share = float(is_broken.mean())
+    if share < at.NAN_SHARE or len(tail) < at.GRADIENT_POINTS:
+        return None
+    evidence = f"in {count(int(is_broken.sum()))} of the last {count(len(tail))} windows"
+    return Finding("warn", "nan", "the loss is not a number now and then", evidence, lower)
+
+
+def diverging(told: Told) -> Finding | None:
+    """Find a loss that rises again and has lost much of what it had gained."""
+    parts = blocks(told.known(told.loss)) if told.loss else None
+    if parts is None:
+        return None
+    lowest = int(np.argmin(parts.value[:-1])) if len(parts.value) > 1 else 0
+    least, now = float(parts.value[lowest]), float(parts.value[-1])
+    gain, lost = max(0.0, float(parts.value[0]) - least), now - least
+    scale = max(gain, abs(least))
+    noise = max(float(parts.spread[lowest]), float(np.median(parts.spread[: lowest + 1])))
+    # Two parts must be up: one alone is an outlier of a short history.
+    is_up = len(parts.value) < 4 or float(parts.value[-2]) - least > 0.5 * at.DIVERGED_SHARE * scale
+    if not is_up or lost <= max(at.DIVERGED_NOISE * noise, at.DIVERGED_SHARE * scale):
+        return None
+    level: Level = "error" if lost > at.DIVERGED_LOST * scale else "warn"
+    evidence = f"{value_words(now)} now, {value_words(least)} at {place_words(parts.step[lowest])}"
+    rate = told.setting("learning_rate")
+    lower = f" ({value_words(rate / 3)})" if isinstance(rate, float | int) and rate else ""
+    return Finding(
+        level, "diverging", "the training loss is rising", evidence, f"lower learning_rate{lower}, longer warm-up"
+    )
+
+
+def plateau(told: Told) -> Finding | None:
+    """Find a validation that does not get better any more, or a loss that never moved."""
+    metric, is_low = told.best_metric()
+    values = told.known(metric) if metric else None
+    if values is None or len(values.value) < at.PLATEAU_VALIDATIONS + at.PLATEAU_BEFORE:
+        return _still(told)
+    score = -values.value if is_low else values.value
+    gain = at.PLATEAU_GAIN * (abs(float(np.max(score))) if is_low else 1.0)
+    best = int(np.argmax(score >= np.max(score) - gain))
+    waited = len(score) - 1 - best
+    if waited < at.PLATEAU_VALIDATIONS:
+        return None
+    top = float(values.value[best])
+    if not is_low and top >= at.PLATEAU_GOOD:
+        return None
+    is_over = not told.is_live or (told.share_done or 0.0) >= at.RATE_END
+    evidence = (
+        f"best {value_words(top)} at {place_words(values.step[best], values.epoch[best])}, "
+        f"{value_words(float(values.value[-1]))} now"
+    )
+    sentence = f"{metric} has not become better for {counted(waited, 'validation')}"
+    setting = "lower the learning rate, or stop: early_stop ends such a training by itself"
+    return Finding("info" if is_over else "warn", "plateau", sentence, evidence, setting)
+
+
+def overfitting(told: Told) -> Finding | None:
+    """Find a validation that gets worse while training goes on getting better."""
+    loss = next((name for name in ("val/loss", "validation", "val_loss") if name in told.series.names()), "")
+    values = told.known(loss)
+    train = told.known(told.loss)
+    if len(values.value) <= at.OVERFIT_VALIDATIONS or len(train.value) < 2 * at.BLOCK_POINTS:
+        return None
+    lowest = int(np.argmin(values.value))
+    since = len(values.value) - 1 - lowest
+    least, now = float(values.value[lowest]), float(np.median(values.value[-3:]))
+    if since < at.OVERFIT_VALIDATIONS or now - least <= at.OVERFIT_RISE * abs(least):
+        return None
+    before, after = _around(train, int(values.step[lowest]))
+    if before is None or after is None or before - after <= at.OVERFIT_FALL * abs(before):
+        return None
+    place = place_words(values.step[lowest], values.epoch[lowest])
+    evidence = (
+        f"{loss} {value_words(least)} at {place}, {value_words(now)} now; "
+        f"training loss {value_words(before)}, then {value_words(after)}"
+    )
+    is_worse = _has_fallen(told.known("val/dice"))
+    sentence = "the network learns its training crops by heart" if is_worse else "the validation loss rises again"
+    setting = "use the best checkpoint; more crops, stronger augmentation (spatial_transforms) or weight decay"
+    return Finding("warn" if is_worse else "info", "overfitting", sentence, evidence, setting)
+
+
+def _still(told: Told) -> Finding | None:
+    parts = blocks(told.known(told.loss), parts=8) if told.loss else None
+    if parts is None or len(parts.value) < 4 or told.series.last_step < at.STILL_STEPS:
+        return None
+    first, least = float(parts.value[0]), float(np.min(parts.value[1:]))
+    is_rising = float(parts.value[-1]) - first > at.DIVERGED_NOISE * float(parts.spread[0])
+    if is_rising or first - least > max(at.STILL_GAIN * abs(first), float(parts.spread[0]) / 2):
+        return None
+    evidence = f"{value_words(first)} at the start, {value_words(float(parts.value[-1]))} now"
+    setting = "look at learning_rate, at the classes' crops (samples), and at the loss"
+    return Finding("warn", "plateau", "the training loss has not fallen since the start", evidence, setting)
+
+
+def _around(train: Known, step: int) -> tuple[float | None, float | None]:
+    """Return the training loss around a step, and at the end."""
+    size = max(at.BLOCK_POINTS, len(train.value) // at.BLOCKS)
+    middle = int(np.searchsorted(train.step, step))
+    there = slice(max(0, middle - size // 2), middle + size // 2 + 1)
+    return median(train.value[there]), median(train.value[-size:])
+
+
+def _has_fallen(dice: Known) -> bool:
+    if len(dice.value) < 3:
+        return True
+    return float(np.max(dice.value)) - float(np.median(dice.value[-3:])) > at.OVERFIT_DICE
+
+
+def _broken_at_end(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
+    good = np.flatnonzero(~np.isnan(values))
+    return len(values) - (int(good[-1]) + 1 if len(good) else 0)

@@ -1,0 +1,119 @@
+"""Rules about classes, gradients and the learning rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cellmap_tui.monitor import thresholds as at
+from cellmap_tui.monitor.finding import Finding
+from cellmap_tui.monitor.words import names_words, place_words, value_words
+from cellmap_tui.text import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cellmap_tui.monitor.told import Told
+    from cellmap_tui.monitor.windows import Known
+
+_MEASURES = ("val/recall/", "val/dice/")
+
+
+def never_predicted(told: Told) -> Iterator[Finding]:
+    """Find classes that are in the validation crops and that the network does not predict, or not any more."""
+    never, gone = [], []
+    for name, values in _classes(told):
+        if len(values.value) >= at.NEVER_VALIDATIONS and float(np.max(values.value)) < at.NEVER_RECALL:
+            never.append(name)
+        elif (
+            len(values.value) > at.GONE_VALIDATIONS
+            and float(np.max(values.value[-at.GONE_VALIDATIONS :])) < at.NEVER_RECALL
+            and float(np.max(values.value)) > at.GONE_DICE
+        ):
+            gone.append(name)
+    validations = max((len(values.value) for _, values in _classes(told)), default=0)
+    for names, words, since in (
+        (never, "never predicted", validations),
+        (gone, "not predicted any more", at.GONE_VALIDATIONS),
+    ):
+        if names:
+            are = "is" if len(names) == 1 else "are"
+            yield Finding(
+                "warn",
+                "never_predicted",
+                f"{names_words(names, at.NAMED_CLASSES)} {are} {words}",
+                f"recall 0 in {'all' if names is never else 'the last'} {since} validations, though present",
+                "raise foreground_share, set weight_loss = true, or learn it at a finer scale; it may need longer",
+            )
+
+
+def exploding(told: Told) -> Finding | None:
+    """Find gradients that are again and again far longer than usual."""
+    points = told.points("grad_norm")
+    if points is None or len(points) < at.GRADIENT_POINTS:
+        return None
+    high = np.where(np.isfinite(points.high), points.high, points.mean)[-at.GRADIENT_RECENT :]
+    usual = np.nanmedian(points.mean[-at.GRADIENT_RECENT :]) if np.isfinite(high).any() else np.nan
+    is_far = high > at.GRADIENT_FACTOR * usual
+    times = int(is_far.sum())
+    if not usual > 0 or times < at.GRADIENT_TIMES:
+        return None
+    worst = int(np.nanargmax(high))
+    step = points.step[len(points) - len(high) + worst]
+    evidence = (
+        f"{count(times)} of the last {count(len(high))} windows; up to {value_words(float(high[worst]))} "
+        f"at {place_words(step)}, usually {value_words(float(usual))}"
+    )
+    clip = told.setting("max_grad_norm")
+    if clip:
+        return Finding("info", "gradient", "gradients explode, and are clipped", evidence, "a lower learning_rate")
+    nice = value_words(_nice(2 * float(usual)))
+    return Finding("warn", "gradient", "gradients explode", evidence, f"max_grad_norm = {nice}")
+
+
+def rate_zero(told: Told) -> Finding | None:
+    """Find a learning rate of zero before the end."""
+    name = next((name for name in ("lr", "learning_rate", "train/lr") if name in told.series.names()), "")
+    values = told.latest(name)
+    if len(values.value) < at.RATE_WINDOWS or (told.share_done or 0.0) >= at.RATE_END:
+        return None
+    highest = max(float(np.max(told.known(name).value)), float(np.max(values.value)))
+    is_zero = values.value <= at.RATE_NEARLY_ZERO * highest
+    if not is_zero[-at.RATE_WINDOWS :].all():
+        return None
+    if is_zero.all() and highest <= 0:
+        return Finding("error", "rate_zero", "the learning rate is zero: nothing is learned", _planned(told), _RATE)
+    first = len(values.value) - (len(is_zero) if is_zero.all() else int(np.argmin(is_zero[::-1])))
+    if not told.is_live and told.share_done is None:
+        return None
+    evidence = f"since {place_words(values.step[first], values.epoch[first])}; {_planned(told)}"
+    return Finding("warn", "rate_zero", "the learning rate has come to zero", evidence, _RATE)
+
+
+_RATE = "learning_rate, or the scheduler's number of steps (scheduler_kwargs); on a running training: R"
+
+
+def _planned(told: Told) -> str:
+    planned = None if told.facts is None else told.facts.planned_steps
+    done = f"step {count(told.series.last_step)}"
+    return f"{done} of {count(int(planned))}" if planned else f"at {done}"
+
+
+def _classes(told: Told) -> list[tuple[str, Known]]:
+    """Return each class that was ever validated, with its recall, or its Dice where no recall is told."""
+    found: dict[str, Known] = {}
+    names = told.series.names()
+    for measure in _MEASURES:
+        for name in names:
+            if name.startswith(measure) and name.removeprefix(measure) not in found:
+                values = told.known(name)
+                if len(values.value):
+                    found[name.removeprefix(measure)] = values
+    return sorted(found.items())
+
+
+def _nice(value: float) -> float:
+    """Return the 1-2-5 number at or above a value."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
