@@ -1,18 +1,19 @@
 """What a training runs on, in words: GPUs, memory, disk, and where the time of a step goes. No terminal.
 
-What a machine cannot tell is ``-``, never 0. Levels are ``""``, ``"warn"`` or ``"bad"``: a sign goes with each, so that
-nothing is told by colour alone.
+What a machine cannot tell is ``-``, never 0. Levels are ``""``, ``"warn"`` or ``"bad"``: a sign goes with each, so
+that nothing is told by colour alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cellmap_tui import text
 from cellmap_tui.app.run_words import bar
 from cellmap_tui.app.signs import sign
+from cellmap_tui.app.widgets.columns import Column
 
 if TYPE_CHECKING:
     from cellmap_tui.services.telemetry_model import GpuFacts, GpuReading, Machine, Reading
@@ -96,6 +97,16 @@ class Split:
         return [(name, value, value / whole) for name, value in known] if whole > 0 else []
 
 
+Row = TypeVar("Row", "Machine", "Reading")
+
+
+def sound(row: Row) -> Row:
+    """Return a row whose fields are what they should be; what is not becomes unknown. Files may say anything."""
+    gpus = tuple(_sound_part(gpu) for gpu in row.gpus if isinstance(gpu.index, int))
+    checked: Row = replace(_sound_part(row), gpus=gpus)
+    return checked
+
+
 def gpu_rows(machine: Machine | None, reading: Reading | None) -> tuple[GpuRow, ...]:
     """Return a row for each GPU that the machine or its last reading knows, in the order of their numbers."""
     facts = {gpu.index: gpu for gpu in machine.gpus} if machine is not None else {}
@@ -142,6 +153,21 @@ def place_words(machine: Machine | None, reading: Reading | None, here: str, now
     if is_live and age_s <= OLD_S:
         return f"{where}; read by the job every second"
     return f"{where}; last read {text.duration(age_s)} ago" + ("" if is_live else ", the job has ended")
+
+
+def gpu_columns() -> tuple[Column[GpuRow], ...]:
+    """Return the columns of the table of GPUs."""
+    return (
+        Column("gpu", "GPU", 5, lambda row: row.number),
+        Column("load", "busy", 5, lambda row: percent(row.load), align="right"),
+        Column("load_bar", "", 12, lambda row: _meter(row.load), priority=4),
+        Column("memory", "memory", 15, lambda row: row.memory_words, align="right"),
+        Column("memory_bar", "", 12, lambda row: _meter(row.memory), priority=5),
+        Column("power", "power", 11, lambda row: row.power, align="right", priority=1),
+        Column("heat", "heat", 5, lambda row: row.temperature, align="right", look=_heat_look),
+        Column("clocks", "clocks SM / memory", 19, lambda row: row.clocks, align="right", priority=3),
+        Column("note", "note", 22, _note_words, max_width=72, look=lambda row: row.level),
+    )
 
 
 def host_rows(machine: Machine | None, reading: Reading | None) -> tuple[HostRow, ...]:
@@ -204,6 +230,49 @@ def wait_words(latest: dict[str, float]) -> str:
 def percent(share: float | None) -> str:
     """Return a share as ``98 %``, or ``-``."""
     return _UNKNOWN if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
+
+
+def step_lines(latest: dict[str, float]) -> list[str]:
+    """Return the speed of the last steps."""
+    told = [
+        ("patches/s", latest.get("perf/samples_per_s"), "{:.3g}"),
+        ("a step", latest.get("perf/step_ms"), "{:.3g} ms"),
+        ("its data", latest.get("perf/data_ms"), "{:.3g} ms"),
+        ("the rest", latest.get("perf/compute_ms"), "{:.3g} ms"),
+        ("validation", latest.get("val/seconds"), "{:.3g} s"),
+    ]
+    return [f"{name:<10} {_UNKNOWN if value is None else form.format(value)}" for name, value, form in told]
+
+
+def _meter(share: float | None) -> str:
+    return "" if share is None else bar(min(1.0, max(0.0, share)), 12)
+
+
+def _heat_look(row: GpuRow) -> str:
+    return row.level if "hot" in row.note else ""
+
+
+def _note_words(row: GpuRow) -> str:
+    mark = f"{sign('warning' if row.level == 'warn' else 'error')} " if row.level else ""
+    return f"{mark}{row.note}" if row.note else ""
+
+
+def _sound_part(row: Any) -> Any:
+    changes: dict[str, Any] = {}
+    for item in fields(row):
+        value = getattr(row, item.name)
+        if item.name in {"gpus", "throttle"}:
+            continue
+        kind = str(item.type)
+        if kind == "str":
+            changes[item.name] = value if isinstance(value, str) else ""
+        elif "int" in kind or "float" in kind:
+            changes[item.name] = value if _is_number(value) else 0 if "None" not in kind else None
+    return replace(row, **changes)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
 
 
 def _gpu_row(index: int, facts: GpuFacts | None, told: GpuReading | None) -> GpuRow:
