@@ -241,7 +241,7 @@ def _override(words: str, given: dict[str, Given], source: _Source, cwd: Path) -
         hint = f"did you mean {near!r}?" if near else "config keys lists all keys"
         source.problems.append(Problem(path[0], f"unknown key {printable(path[0])!r}", hint, "--set"))
         return
-    value = _plain(text.strip())
+    value = value_of_text(text.strip())
     if len(path) > 1:
         before = given[path[0]].value if path[0] in given else _default(path[0], source.form)
         value = _put(before, path[1:], value)
@@ -253,7 +253,7 @@ def _default(name: str, form: str) -> Any:
     return key.official if form == "python" else key.default
 
 
-def _plain(text: str) -> Any:
+def value_of_text(text: str) -> Any:
     """Return the value of a ``--set``: TOML where it is that, else the text as it stands."""
     try:
         read = tomllib.loads(f"value = {text}")
