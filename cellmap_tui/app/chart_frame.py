@@ -32,6 +32,8 @@ COLOURS = 8
 PLAIN, AXIS, CURSOR, WORDS = range(4)
 LINE, BAND, NAME = 8, 16, 24
 """First of the eight styles of curves, of bands, and of names."""
+HEAT, HEATS = 32, 9
+"""First of the styles that are grounds, from low to high, and how many there are."""
 LONGEST_NAME = 16
 LABEL_CELLS = 4
 """Labels of the y axis take at least so many cells, so that the curves stay where they are."""
@@ -213,11 +215,11 @@ def _y_ticks(window: Window, rows: int) -> list[tuple[float, str]]:
 def _draw_y_axis(frame: Frame, window: Window, layout: Layout, *, ascii: bool) -> None:
     for row in range(layout.rows):
         write_text(frame, row, layout.left - 1, "|" if ascii else "│", AXIS, ascii=ascii)
+    mark = "+" if ascii else "┤"
     for value, label in _y_ticks(window, layout.rows):
-        row = dot_row(value, window, layout.rows)
-        if row is not None:
-            mark = "+" if ascii else "┤"
-            write_text(frame, row, 0, f"{label:>{layout.left - 1}}{mark}", AXIS, ascii=ascii)
+        at = dot_row(value, window, layout.rows)
+        if at is not None:
+            write_text(frame, at, 0, f"{label:>{layout.left - 1}}{mark}", AXIS, ascii=ascii)
 
 
 def _draw_x_axis(frame: Frame, window: Window, layout: Layout, axis_words: str, kind: Kind, *, ascii: bool) -> None:

@@ -122,7 +122,7 @@ def dot_column(x: float, window: Window, columns: int) -> int | None:
         share = (here - low) / (high - low)
     if not 0 <= share <= 1:
         return None
-    return round(share * (DOTS_ACROSS * columns - 1)) // DOTS_ACROSS
+    return int(np.rint(share * (DOTS_ACROSS * columns - 1))) // DOTS_ACROSS
 
 
 def dot_row(y: float, window: Window, rows: int) -> int | None:

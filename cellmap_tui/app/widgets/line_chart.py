@@ -12,22 +12,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from textual.message import Message
-from textual.widget import Widget
 
 from cellmap_tui.app.chart_axes import fit, y_limits
 from cellmap_tui.app.chart_frame import ChartLine, Frame, Layout, make_frame, make_layout, value_near
 from cellmap_tui.app.chart_raster import Window, dot_column, x_of_column
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.signs import ascii_only
-from cellmap_tui.app.widgets.frame_paint import FRAME_CLASSES, changed_regions, frame_css, frame_strip
+from cellmap_tui.app.widgets.frame_view import FrameView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.style import Style
     from textual.binding import BindingType
     from textual.events import Click
-    from textual.strip import Strip
 
 __all__ = ["ChartLine", "LineChart", "Options"]
 
@@ -54,7 +51,7 @@ class Options:
     """Whether bands and raw values lie behind the curves."""
 
 
-class LineChart(Widget, can_focus=True):
+class LineChart(FrameView):
     """A chart of up to eight colours; the names stand at the curves' ends."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,9 +72,6 @@ class LineChart(Widget, can_focus=True):
         bind("chart.clip", "ask('clip')", show=False),
         bind("do.close", "no_cursor", show=False, help="Take the cursor away."),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = FRAME_CLASSES
-    DEFAULT_CSS = frame_css("LineChart")
-    ALLOW_SELECT = False
 
     class CursorMoved(Message):
         """The user moved the cursor; x is None when it was taken away."""
@@ -112,9 +106,6 @@ class LineChart(Widget, can_focus=True):
         self._fixed: Window | None = None
         self._span: tuple[float, float] | None = None
         self._following = False
-        self._frame: Frame | None = None
-        self._styles: dict[int, Style] = {}
-        self._strips: dict[int, Strip] = {}
 
     def show(
         self,
@@ -135,30 +126,30 @@ class LineChart(Widget, can_focus=True):
         self._options = options
         if self._following:
             self._follow()
-        self._draw()
+        self.draw()
 
     def set_cursor(self, x: float | None) -> None:
         """Put the cursor at `x`, or take it away; posts nothing."""
         if x != self._cursor:
             self._cursor = x
-            self._draw()
+            self.draw()
 
     def set_window(self, window: Window | None) -> None:
         """Show exactly this part of the plane, or everything; posts nothing."""
         self._fixed, self._span = window, None
-        self._draw()
+        self.draw()
 
     def set_span(self, span: tuple[float, float] | None) -> None:
         """Show this part of the x axis, with limits of y that fit; for charts that zoom together."""
         self._fixed, self._span = None, span
-        self._draw()
+        self.draw()
 
     def set_following(self, following: bool) -> None:
         """Let a zoomed window go along with the newest points, or stay."""
         self._following = following
         if following:
             self._follow()
-            self._draw()
+            self.draw()
 
     @property
     def following(self) -> bool:
@@ -249,61 +240,23 @@ class LineChart(Widget, can_focus=True):
             self.set_cursor(x)
             self.post_message(self.CursorMoved(self, x))
 
-    def on_resize(self) -> None:
-        """Draw for another size."""
-        self._draw()
-
-    def on_show(self) -> None:
-        """Draw what came while nobody looked."""
-        self._draw()
-
-    def on_hide(self) -> None:
-        """Keep lines only."""
-        self._frame = None
-        self._strips.clear()
-
-    def notify_style_update(self) -> None:
-        """Take the colours of another theme."""
-        super().notify_style_update()
-        self._styles.clear()
-        self._strips.clear()
-
-    def render_line(self, y: int) -> Strip:
-        """Return one line."""
-        strip = self._strips.get(y)
-        if strip is None:
-            strip = self._strips[y] = frame_strip(self, self._frame, y, self._styles)
-        return strip
-
-    def _layout(self, window: Window) -> Layout:
-        return make_layout(self._lines, window, *self.content_size, readout=self._readout)
-
-    def _draw(self) -> None:
-        width, height = self.content_size
-        if not width or not height or not self.is_attached:
-            self._frame = None
-            return
-        frame = make_frame(
+    def make_frame(self, width: int, height: int) -> Frame:
+        """Return the chart."""
+        options = self._options
+        return make_frame(
             self._lines,
             self.window,
             width,
             height,
-            axis_words=self._options.axis_words,
-            band=self._options.band,
+            axis_words=options.axis_words,
+            band=options.band,
             cursor=self._cursor,
             readout=self._readout,
             ascii=ascii_only(),
         )
-        before, self._frame = self._frame, frame
-        regions = changed_regions(before, frame)
-        for region in regions or ():
-            self._strips.pop(region.y, None)
-        if regions is None:
-            self._strips.clear()
-            self.refresh()
-        elif regions:
-            left, top = self.gutter.left, self.gutter.top
-            self.refresh(*(region.translate((left, top)) for region in regions))
+
+    def _layout(self, window: Window) -> Layout:
+        return make_layout(self._lines, window, *self.content_size, readout=self._readout)
 
     def _all_x(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         window = self.window

@@ -1,4 +1,4 @@
-"""Many small charts with one x axis and one y axis, such as a class each, and a cursor that goes from one to the next."""
+"""Many small charts on the same axes, such as a class each, and a cursor that goes from one to the next."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from cellmap_tui.app.chart_axes import fit, short_number
 from cellmap_tui.app.chart_frame import AXIS, COLOURS, CURSOR, LINE, NAME, PLAIN, WORDS, Frame, write_text
 from cellmap_tui.app.chart_raster import Line, Window, character_codes, rasterise
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.signs import ascii_only
-from cellmap_tui.app.widgets.frame_paint import FRAME_CLASSES, changed_regions, frame_css, frame_strip
+from cellmap_tui.app.widgets.frame_view import FrameView
 from cellmap_tui.text import cut_middle, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.style import Style
     from textual.binding import BindingType
-    from textual.strip import Strip
 
 LEAST_WIDTH = 18
 LEAST_HEIGHT = 4
@@ -60,7 +57,7 @@ def make_grid(count: int, width: int, height: int) -> Grid:
     return Grid(across, max(1, height // max(1, tall)), max(1, (width + GAP) // across - GAP), tall)
 
 
-class SmallMultiples(Widget, can_focus=True):
+class SmallMultiples(FrameView):
     """A chart for each title, all on the same scale; what does not fit is on further pages."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -74,10 +71,6 @@ class SmallMultiples(Widget, can_focus=True):
         bind("move.page_up", "page(-1)", show=False),
         bind("move.page_down", "page(1)", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = FRAME_CLASSES
-    DEFAULT_CSS = frame_css("SmallMultiples")
-    ALLOW_SELECT = False
-
     index: reactive[int] = reactive(0, repaint=False)
     """Chart under the cursor."""
 
@@ -103,9 +96,6 @@ class SmallMultiples(Widget, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._charts: tuple[tuple[str, tuple[Line, ...]], ...] = ()
         self._planned_end: float | None = None
-        self._frame: Frame | None = None
-        self._styles: dict[int, Style] = {}
-        self._strips: dict[int, Strip] = {}
         self._y_limits: tuple[float, float] | None = None
 
     def show(
@@ -134,7 +124,7 @@ class SmallMultiples(Widget, can_focus=True):
         titles = [title for title, _ in self._charts]
         with self.prevent(self.Highlighted):
             self.set_reactive(SmallMultiples.index, titles.index(here) if here in titles else 0)
-        self._draw()
+        self.draw()
 
     @property
     def title_here(self) -> str | None:
@@ -155,7 +145,7 @@ class SmallMultiples(Widget, can_focus=True):
 
     def watch_index(self) -> None:
         """Show where the cursor is."""
-        self._draw()
+        self.draw()
         if self.title_here is not None:
             self.post_message(self.Highlighted(self, self.index, self.title_here))
 
@@ -181,39 +171,13 @@ class SmallMultiples(Widget, can_focus=True):
         if self.title_here is not None:
             self.post_message(self.Opened(self, self.index, self.title_here))
 
-    def on_resize(self) -> None:
-        """Draw for another size."""
-        self._draw()
-
-    def on_show(self) -> None:
-        """Draw what came while nobody looked."""
-        self._draw()
-
-    def on_hide(self) -> None:
-        """Keep lines only."""
-        self._frame = None
-        self._strips.clear()
-
     def on_focus(self) -> None:
         """Show the cursor."""
-        self._draw()
+        self.draw()
 
     def on_blur(self) -> None:
         """Hide the cursor's strength."""
-        self._draw()
-
-    def notify_style_update(self) -> None:
-        """Take the colours of another theme."""
-        super().notify_style_update()
-        self._styles.clear()
-        self._strips.clear()
-
-    def render_line(self, y: int) -> Strip:
-        """Return one line."""
-        strip = self._strips.get(y)
-        if strip is None:
-            strip = self._strips[y] = frame_strip(self, self._frame, y, self._styles)
-        return strip
+        self.draw()
 
     def _grid(self) -> Grid:
         return make_grid(len(self._charts), *self.content_size)
@@ -224,30 +188,14 @@ class SmallMultiples(Widget, can_focus=True):
         start = self.index // size * size
         return range(start, min(len(self._charts), start + size))
 
-    def _draw(self) -> None:
-        width, height = self.content_size
-        if not width or not height or not self.is_attached:
-            self._frame = None
-            return
+    def make_frame(self, width: int, height: int) -> Frame:
+        """Return the charts of the page."""
         frame = Frame(np.full((height, width), ord(" "), "<u4"), np.zeros((height, width), np.int8))
-        grid, page = self._grid(), self._page()
-        window = self._window()
-        for place, index in enumerate(page):
+        grid, window = self._grid(), self._window()
+        for place, index in enumerate(self._page()):
             row, column = divmod(place, grid.across)
             self._draw_chart(frame, index, window, row * grid.height, column * (grid.width + GAP), grid)
-        self._paint(frame)
-
-    def _paint(self, frame: Frame) -> None:
-        before, self._frame = self._frame, frame
-        regions = changed_regions(before, frame)
-        for region in regions or ():
-            self._strips.pop(region.y, None)
-        if regions is None:
-            self._strips.clear()
-            self.refresh()
-        elif regions:
-            left, top = self.gutter.left, self.gutter.top
-            self.refresh(*(region.translate((left, top)) for region in regions))
+        return frame
 
     def _window(self) -> Window:
         lines = [line for _, drawn in self._charts for line in drawn]
