@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import RequestError
+from cellmap_tui.storage.at_rest import rest_before_the_end
 from cellmap_tui.storage.objects import RemoteObject, plain_etag
 
 if TYPE_CHECKING:
@@ -120,11 +121,13 @@ def open_bucket(
     if address.endpoint_url.startswith("file://"):
         from cellmap_tui.storage.folder_bucket import open_folder
 
+        rest_before_the_end()
         return open_folder(address)
     from datetime import timedelta
 
     from obstore.store import S3Store
 
+    rest_before_the_end()
     options: dict[str, Any] = {
         # A large object on a slow link takes long; only silence is a fault.
         "timeout": timedelta(days=1),

@@ -164,7 +164,7 @@ def test_a_really_full_file_system_ends_the_run_cleanly(world, tmp_path):
     )
     first, first_code, leftovers, second, second_code = done.stdout.split("\n")[:5]
     assert json.loads(first)["ended"] == "disk_full"
-    assert (first_code, leftovers.strip(), second_code) == ("1", "0", "0")
+    assert (first_code, leftovers.strip(), second_code) == ("1", "0", "0"), done.stderr
     assert json.loads(first)["fetched"] + json.loads(second)["fetched"] <= 60 + WIDTH
     assert tree_hash(tmp_path / "copy") == tree_hash(world.source)
 
