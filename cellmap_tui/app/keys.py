@@ -164,6 +164,7 @@ PANES = (
     Key("live.machine", "M", "machine", "Show GPUs, memory, disk, and where the time goes."),
     Key("live.compare", "d", "compare", "Compare the runs that are drawn: settings, metrics, classes."),
     Key("live.add", "A", "add a log", "Draw another run, folder or TensorBoard log too."),
+    Key("live.findings", "W", "findings", "Show everything that stands out, with the evidence and the setting to change."),
     Key("live.bell", "B", "bell", "Ring the bell at the end, at a failure, and at a new best; or no longer."),
     Key("live.metric", "m", "metric", "Show the next of Dice, IoU, precision, recall."),
     Key("samples.before", "left_square_bracket", "epoch", "Show the epoch before.", "[ ]"),
@@ -174,6 +175,7 @@ PANES = (
     Key("predict.turn", "t", "plan", "Change between the plan and the prediction that goes on."),
     Key("predict.process", "P", "process", "Turn predictions into labels: recipes, preview, tuning."),
     Key("predict.networks", "c", "networks", "Choose the checkpoints that predict."),
+    Key("predict.which", "m", "best, latest", "Take the best checkpoint of runs, or the latest."),
     Key("predict.options", "i", "options", "Choose crops, classes, voxel size, type and overlap."),
     Key("process.tune", "T", "tune", "Try thresholds and sizes on validation crops, as a job."),
     Key("recipe.add", "n", "add step", "Add a step after this one."),
@@ -205,7 +207,7 @@ PANES = (
 KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
 """Every key by its id."""
 
-LATER_MODES = frozenset({"go.predict"})
+LATER_MODES: frozenset[str] = frozenset()
 """Keys kept for screens that this version does not have."""
 
 UNUSABLE = {

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
 
     from textual.screen import Screen
 
-LATER = {
-    "predict": "`cellmap-tui predict` and `process` do it, and 8 shows how far they are",
-}
+LATER: dict[str, str] = {}
 """Screens whose keys are kept for them, and what does their work meanwhile."""
 
 
@@ -51,6 +49,12 @@ def _eval() -> Screen[None]:
     return EvalScreen()
 
 
+def _predict() -> Screen[None]:
+    from cellmap_tui.app.screens.predict import PredictScreen
+
+    return PredictScreen()
+
+
 def _submit() -> Screen[None]:
     from cellmap_tui.app.screens.submit import SubmitScreen
 
@@ -82,6 +86,7 @@ SCREENS: dict[str, Callable[[], Screen[None]]] = {
     "fetch": _fetch,
     "train": _train,
     "eval": _eval,
+    "predict": _predict,
     "submit": _submit,
     "runs": _runs,
     "settings": _settings,

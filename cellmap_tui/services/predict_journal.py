@@ -122,7 +122,12 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 def unfinished(folder: Path, keys: Mapping[str, str]) -> dict[int, int] | None:
     """Return the rows that are on disk by part, of an unfinished prediction of the same; None: there is none."""
-    return _read_rows(folder / NAME / _DONE) if _is_same(read_header(folder), keys) else None
+    return rows_done(folder) if _is_same(read_header(folder), keys) else None
+
+
+def rows_done(folder: Path) -> dict[int, int]:
+    """Return the rows of an unfinished prediction that are on disk, by part."""
+    return _read_rows(folder / NAME / _DONE)
 
 
 def _is_same(told: Mapping[str, Any], keys: Mapping[str, str]) -> bool:
