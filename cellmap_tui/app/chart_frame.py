@@ -32,8 +32,10 @@ COLOURS = 8
 PLAIN, AXIS, CURSOR, WORDS = range(4)
 LINE, BAND, NAME = 8, 16, 24
 """First of the eight styles of curves, of bands, and of names."""
-HEAT, HEATS = 32, 9
-"""First of the styles that are grounds, from low to high, and how many there are."""
+HERE = 32
+"""A cell under the cursor; from here on styles have a ground, which is seen behind spaces too."""
+HEAT, HEATS = 33, 9
+"""First of the grounds from low to high, and how many there are."""
 LONGEST_NAME = 16
 LABEL_CELLS = 4
 """Labels of the y axis take at least so many cells, so that the curves stay where they are."""

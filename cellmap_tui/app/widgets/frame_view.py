@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from cellmap_tui.app.chart_frame import AXIS, BAND, COLOURS, CURSOR, HEAT, HEATS, LINE, NAME, WORDS, Frame
+from cellmap_tui.app.chart_frame import AXIS, BAND, COLOURS, CURSOR, HEAT, HEATS, HERE, LINE, NAME, WORDS, Frame
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -23,6 +23,7 @@ _PARTS = {
     AXIS: "axis",
     CURSOR: "cursor",
     WORDS: "words",
+    HERE: "here",
     **{LINE + index: f"line-{index + 1}" for index in range(COLOURS)},
     **{BAND + index: f"band-{index + 1}" for index in range(COLOURS)},
     **{NAME + index: f"name-{index + 1}" for index in range(COLOURS)},
@@ -38,6 +39,7 @@ def _css() -> str:
             "& > .frame--axis { color: $text-muted; }",
             "& > .frame--cursor { color: $foreground; text-style: bold; }",
             "& > .frame--words { color: $text-muted; }",
+            "& > .frame--here { color: $text-primary; text-style: bold reverse; }",
             *(f"& > .frame--line-{colour} {{ color: $class-{colour}; }}" for colour in colours),
             *(f"& > .frame--band-{colour} {{ color: $class-{colour} 45%; }}" for colour in colours),
             *(f"& > .frame--name-{colour} {{ color: $class-{colour}; text-style: bold; }}" for colour in colours),
@@ -131,7 +133,7 @@ def changed_regions(before: Frame | None, after: Frame) -> list[Region] | None:
     if before is None or before.codes.shape != after.codes.shape:
         return None
     # The colour of text is not seen where there is none, that of a ground is.
-    visible = (after.codes != ord(" ")) | (after.styles >= HEAT) | (before.styles >= HEAT)
+    visible = (after.codes != ord(" ")) | (after.styles >= HERE) | (before.styles >= HERE)
     differs = (before.codes != after.codes) | ((before.styles != after.styles) & visible)
     regions = []
     for row in np.flatnonzero(differs.any(axis=1)).tolist():
@@ -146,7 +148,7 @@ def changed_regions(before: Frame | None, after: Frame) -> list[Region] | None:
 def joined(frame: Frame, y: int) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
     """Return the styles of a line, spaces with what is before them: fewer changes of colour to send."""
     styles = frame.styles[y]
-    has_ground = styles >= HEAT
+    has_ground = styles >= HERE
     is_free = (frame.codes[y] == ord(" ")) & ~has_ground
     last = np.maximum.accumulate(np.where(is_free, 0, np.arange(len(styles))))
     marks: np.ndarray[tuple[int], np.dtype[np.int8]] = np.where(is_free & has_ground[last], 0, styles[last])
