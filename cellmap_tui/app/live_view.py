@@ -65,12 +65,10 @@ class LiveView:
         """Return the view over the next axis."""
         return replace(self, axis=AXES[(AXES.index(self.axis) + 1) % len(AXES)])
 
-    def with_overlay(self, path: Path) -> LiveView:
-        """Return the view with another folder drawn, or without it if it was; at most `MOST_OVERLAYS`."""
-        name = str(path)
-        if name in self.overlays:
-            return replace(self, overlays=tuple(one for one in self.overlays if one != name))
-        return replace(self, overlays=(*self.overlays, name)[-MOST_OVERLAYS:])
+    def turned(self, switch: str) -> LiveView:
+        """Return the view with ``band``, ``clip``, ``log_x`` or ``log_y`` the other way."""
+        changes: dict[str, Any] = {switch: not getattr(self, switch)}
+        return replace(self, **changes)
 
 
 def load_view(state_dir: Path, main: Path | None = None) -> LiveView:

@@ -95,9 +95,11 @@ class TrainScreen(BaseScreen):
         self._take(self.form)
 
     def opened(self, options: Mapping[str, object]) -> None:
-        """Take the request of a command line (``request``)."""
+        """Take the request of a command line (``request``), or a training to look at (``path``)."""
         if options.get("command") == "train":
-            self._open_trainings(cast("TrainRequest", options["request"]))
+            self._open_trainings(
+                cast("TrainRequest | None", options.get("request")), cast("Path | None", options.get("path"))
+            )
         elif "request" in options:
             self._take(SplitForm.of_request(cast("SplitRequest", options["request"])))
 
@@ -139,12 +141,10 @@ class TrainScreen(BaseScreen):
         """Open the page of the trainings."""
         self._open_trainings(None)
 
-    def _open_trainings(self, request: TrainRequest | None) -> None:
+    def _open_trainings(self, request: TrainRequest | None, path: Path | None = None) -> None:
         from cellmap_tui.app.screens.training import TrainingScreen
-        from cellmap_tui.app.training_form import TrainingForm
 
-        form = TrainingForm() if request is None else TrainingForm.of_request(request)
-        self.app.push_screen(TrainingScreen(form, asks=request is not None))
+        self.app.push_screen(TrainingScreen(request, path))
 
     def action_undo(self) -> None:
         """Take the last change back."""

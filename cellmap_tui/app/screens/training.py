@@ -1,31 +1,34 @@
-"""Trainings: start one from a configuration, watch loss and Dice as numbers and one curve, stop it and go on.
+"""Trainings live: curves, classes, machine and log of the one in hand, others drawn over it; steered from here.
 
-A training is a job of its own, so leaving this page or the app ends nothing.
+A training is a job of its own, so leaving this page or the app ends nothing, and any number may look at it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.widgets import Static
-from textual.worker import get_current_worker
 
+from cellmap_tui.app import live_words
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.run_actions import RunScreen
-from cellmap_tui.app.run_words import amount_words, progress_words, state_words
-from cellmap_tui.app.screens.fill_in import FillIn
+from cellmap_tui.app.live_bell import Heard, heard, rings
+from cellmap_tui.app.live_control import LiveControl
+from cellmap_tui.app.live_export import LiveExport
+from cellmap_tui.app.live_rows import training_rows
+from cellmap_tui.app.run_words import clock_words
 from cellmap_tui.app.screens.sub import SubScreen
-from cellmap_tui.app.training_feed import TRAIN, TrainingFeed, TrainingTally
-from cellmap_tui.app.training_form import TrainingForm
-from cellmap_tui.app.training_words import NOTHING, figures, run_columns
-from cellmap_tui.app.widgets.loss_curve import LossCurve
+from cellmap_tui.app.screens.training_charts import TrainingCharts
+from cellmap_tui.app.screens.training_pages import TrainingPages
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.run_log import RunLog
-from cellmap_tui.app.widgets.table import VirtualTable
-from cellmap_tui.app.widgets.table_messages import RowHighlighted
+from cellmap_tui.app.widgets.table_messages import RowSelected
+from cellmap_tui.app.widgets.training_table import NOTHING, TrainingRow, TrainingTable
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
@@ -33,190 +36,335 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.content import Content
+    from textual.events import Resize
 
-    from cellmap_tui.app.typed_form import TypedForm
+    from cellmap_tui.app.live_run import LiveRun
     from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.services.train_model import TrainRequest
 
-LOOK_S = 0.5
+TRAIN = "train"
+"""Name of the command."""
+BEAT_S = 1.0
+STRIP_LINES = 3
 
 
-class TrainingTable(VirtualTable["RunSummary"]):
-    """The trainings, the newest first."""
-
-    def __init__(self) -> None:
-        super().__init__(run_columns(), row_key=lambda run: run.run_id, markable=False, empty=NOTHING)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Take the key that opens a row away."""
-        return action != "select" and super().check_action(action, parameters)
-
-
-class TrainingScreen(SubScreen, RunScreen):
-    """The trainings below the runs root.
+class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, SubScreen):
+    """The trainings below the runs root, one of them in hand.
 
     Parameters
     ----------
-    form
-        What is filled in for the next one.
+    request
+        What is filled in for the next one; it is asked for at once.
+    path
+        Run directory, or log of another tool, to take in hand; None: the newest training.
     """
 
     MODE = "train"
-    AUTO_FOCUS = "TrainingTable"
+    AUTO_FOCUS = "#chart0 TrainingChart"
     CSS_PATH = "training.tcss"
-    FAILURES: ClassVar[Mapping[str, str]] = {"training.read": "#chart", "training.start": "#chart"}
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]  # noqa: RUF012 - as Textual declares it
+    FAILURES: ClassVar[Mapping[str, str]] = {"training.open": "#charts"}
     BINDINGS: ClassVar[list[BindingType]] = [
+        bind("pane.next", "next_chart(1)", "chart", help="Show the next chart, or go to the next pane."),
+        bind("pane.previous", "next_chart(-1)", show=False),
+        bind("live.checkpoint", "checkpoint"),
+        bind("do.stop", "stop", "stop…", help="Stop the training; asks first. Asked again, it ends at once."),
+        bind("do.pause", "pause", help="Pause the training, or let it go on."),
+        bind("do.reload", "resume", "go on", help="Go on with what was stopped, lost or failed, in the same run."),
+        bind("train.runs", "runs", "trainings", help="Show all trainings: to look at another, or to overlay some."),
+        bind("live.validate", "validate_now", show=False),
+        bind("live.rate", "rate", show=False),
+        bind("live.epoch", "stop_after_epoch", show=False),
+        bind("live.classes", "page('classes')", show=False),
+        bind("live.heat", "page('heat')", show=False),
+        bind("do.view", "page('samples')", "samples", show=False, help="View example slices of each epoch."),
+        bind("live.machine", "page('machine')", show=False),
+        bind("live.compare", "page('compare')", show=False),
+        bind("live.findings", "page('findings')", show=False),
+        bind("live.add", "add", show=False),
+        bind("live.bell", "bell", show=False),
         bind("do.new", "new", "train", help="Train from a configuration, or look at what it takes, as a job."),
-        bind("do.stop", "stop"),
-        bind("do.pause", "pause"),
-        bind("do.reload", "resume", "go on", help="Go on with what was stopped, in the same run."),
+        bind(
+            "do.filter", "filter", show=False, help="Choose metrics by name: substring, glob, /regex/, AND, OR, NOT."
+        ),
+        bind("do.export", "export", show=False, help="Write the chart in hand as CSV, JSON, SVG or PNG."),
         bind("do.log", "full_log", show=False),
+        bind("do.open", "enlarge", show=False, help="Enlarge the chart; again to restore it."),
     ]
 
-    class Read(Message):
-        """What a training has told is read."""
+    class Opened(Message):
+        """A run is open."""
 
-        def __init__(self, feed: TrainingFeed) -> None:
-            self.feed = feed
+        def __init__(self, live: LiveRun) -> None:
+            self.live = live
             super().__init__()
 
-    class Started(Message):
-        """A training was started."""
+    class Added(Message):
+        """Another source is drawn, or no longer."""
 
-        def __init__(self, run_id: str) -> None:
-            self.run_id = run_id
-            super().__init__()
-
-    def __init__(self, form: TrainingForm, *, asks: bool = False) -> None:
+    def __init__(self, request: TrainRequest | None = None, path: Path | None = None) -> None:
         super().__init__()
-        self.form = form
-        self._asks = asks
-        self._feed: TrainingFeed | None = None
-        self._wanted = ""
+        self.request = request
+        self._wanted = path
+        self._asks = request is not None
+        self._heard = Heard()
 
     def compose_body(self) -> ComposeResult:
-        """Yield the list, the curve, the figures, and the log."""
-        with Pane(id="runs") as pane:
-            pane.set_title("trainings")
-            yield TrainingTable()
+        """Yield where it stands, charts, trainings, classes, machine and log."""
+        yield Static(NOTHING, id="status", markup=False)
+        yield Static(id="finding", markup=False)
+        yield FilterBar("loss, val/*, /dice.(er|mito)/, loss OR lr, NOT perf …")
         with Container(id="middle"):
-            with Pane(id="chart") as pane:
-                pane.set_title("loss")
-                yield LossCurve()
-            with Pane(id="numbers") as pane:
-                pane.set_title("figures")
-                with VerticalScroll():
-                    yield Static(markup=False, id="figures")
-        with Pane(id="log") as pane:
-            pane.set_title("says")
+            with Pane(id="charts"):
+                yield from self.compose_charts()
+            with Vertical(id="side"):
+                with Pane(id="runs") as pane:
+                    pane.set_title("trainings", "⏎ look at  ␣ overlay")
+                    yield TrainingTable()
+                with Pane(id="machine") as pane:
+                    pane.set_title("machine and loader", "M more")
+                    yield Static(markup=False, id="machine-lines")
+        yield Static(id="strip", markup=False)
+        yield Static(id="machine-line", markup=False)
+        yield Static(id="last-line", markup=False)
+        with Pane(id="events") as pane:
+            pane.set_title("says", "L full log")
             yield RunLog()
 
     def on_mount(self) -> None:
-        """Follow the runs, and the one under the cursor twice a second."""
+        """Follow the runs; take the wanted one in hand."""
+        self.chart_panes[0].add_class("-front")
+        if self._wanted is not None:
+            self.take_in_hand(self._wanted)
         self.watch(self.app, "runs", self._see_runs, init=True)
-        self.set_interval(LOOK_S, self._look)
+        self.watch(self.filter_bar, "text", self.refilter, init=False)
+        self.set_interval(BEAT_S, self._beat)
         if self._asks:
             self.call_after_refresh(self.action_new)
 
+    def on_resize(self, event: Resize) -> None:
+        """Draw what has room now."""
+        self.call_after_refresh(self._show_all)
+
     @property
     def table(self) -> TrainingTable:
-        """The list."""
+        """The trainings."""
         return self.query_one(TrainingTable)
 
     def chosen_run(self) -> RunSummary | None:
-        """Return the training under the cursor."""
-        return self.table.highlighted if self.is_mounted else None
+        """Return the training that the keys are about: the one in hand."""
+        live = self.live
+        if live is None:
+            return None
+        return next((run for run in self.cellmap.runs if run.path == live.path), live.summary)
 
-    # Runs
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now."""
+        if action in {"export", "bell"}:
+            return self.live is not None
+        if action == "enlarge":
+            return not self.shows_one
+        return super().check_action(action, parameters)
+
+    # Trainings
+
+    def take_in_hand(self, path: Path) -> None:
+        """Look at another run, with what was drawn over it the last time."""
+        self.query_one("#charts", Pane).clear_error()
+        self._open(path)
+
+    @work(thread=True, exclusive=True, group="training.open", exit_on_error=False)
+    def _open(self, path: Path) -> None:
+        from cellmap_tui.app.live_run import open_live
+        from cellmap_tui.app.live_view import load_view
+
+        view = load_view(self.cellmap.settings.state_dir, path)
+        self.post_message(self.Opened(open_live(path, map(Path, view.overlays))))
+
+    @on(Opened)
+    def _take_opened(self, event: Opened) -> None:
+        from cellmap_tui.jobs.rundir import RunDir
+
+        self._heard = Heard()
+        self._wanted = None
+        self.take_view(self.cellmap.settings.state_dir, event.live)
+        is_run = event.live.run_dir is not None
+        self.query_one(RunLog).follow(RunDir(event.live.path) if is_run else None)
+        self.watch_live(event.live)
+        self._show_rows()
+        self.refresh_bindings()
 
     def _see_runs(self) -> None:
         runs = [run for run in self.cellmap.runs if run.command == TRAIN]
-        self.table.set_rows(runs)
-        if self._wanted and any(run.run_id == self._wanted for run in runs):
-            self.table.go_to(self._wanted)
-            self._wanted = ""
-        self._follow()
-
-    @on(RowHighlighted, "TrainingTable")
-    def _follow(self) -> None:
-        run = self.chosen_run()
-        if run is None:
-            self._feed = None
-            self._show_tally(None)
-        elif self._feed is None or self._feed.path != run.path:
-            self._feed = TrainingFeed(run.path)
-            self._show_tally(None)
-            self._look()
-        self._show_log(run)
-        self._show_state(run)
+        if self.live is None and self._wanted is None and runs:
+            self._wanted = runs[0].path
+            self.take_in_hand(runs[0].path)
+        self._show_rows()
+        self._show_state()
         self.refresh_bindings()
 
-    def _show_log(self, run: RunSummary | None) -> None:
-        from cellmap_tui.jobs.rundir import RunDir
+    def _show_rows(self) -> None:
+        rows = training_rows([run for run in self.cellmap.runs if run.command == TRAIN], self.live)
+        self.table.update_rows(rows)
+        self._show_alone(len(rows))
 
-        self.query_one(RunLog).follow(None if run is None else RunDir(run.path))
+    def _show_alone(self, trainings: int) -> None:
+        if self.live is None and not trainings:
+            self._say("#status", NOTHING)
 
-    def _show_state(self, run: RunSummary | None) -> None:
-        pane = self.query_one("#chart", Pane)
-        if run is None:
-            pane.set_title("loss")
+    @on(RowSelected, "TrainingTable")
+    def _choose(self, event: RowSelected) -> None:
+        row = event.row
+        self.remove_class("-runs")
+        if isinstance(row, TrainingRow) and (self.live is None or row.path != self.live.path):
+            self.take_in_hand(row.path)
+        self.call_after_refresh(self.front.chart.focus)
+
+    @on(TrainingTable.OverlayAsked)
+    def _overlay(self, event: TrainingTable.OverlayAsked) -> None:
+        live = self.live
+        if live is None or event.row.path == live.path:
             return
-        pane.set_title(
-            f"loss of {printable(run.run_id)}", f"{state_words(run)}  {amount_words(run)}  {progress_words(run)}"
-        )
+        if live.remove(event.row.path):
+            self._overlays_changed()
+        else:
+            self._add(live, event.row.path)
+
+    def add_source(self, path: Path) -> None:
+        """Draw another folder or log too, or take it in hand where there is none."""
+        if self.live is None:
+            self.take_in_hand(path)
+        else:
+            self._add(self.live, path)
+
+    @work(thread=True, group="training.add", exit_on_error=False)
+    def _add(self, live: LiveRun, path: Path) -> None:
+        from cellmap_tui.monitor.source import open_source
+
+        source = open_source(path)
+        source.poll()
+        live.add(source)
+        self.post_message(self.Added())
+
+    @on(Added)
+    def _overlays_changed(self) -> None:
+        if self.live is not None:
+            self.look(replace(self.view, overlays=tuple(str(source.path) for source in self.live.overlays)))
+            self._show_rows()
+            self._look()
+
+    def action_runs(self) -> None:
+        """Show all trainings, or the charts again."""
+        if self.has_class("-wide") and not self.has_class("-low"):
+            self.table.focus()
+            return
+        self.toggle_class("-runs")
+        self.call_after_refresh((self.table if self.has_class("-runs") else self.front.chart).focus)
+
+    def action_close(self) -> None:
+        """Close the innermost thing: the list of trainings, a filter, an enlarged chart, this page."""
+        if self.has_class("-runs"):
+            self.action_runs()
+        elif self.maximized is None and self.filter_bar.text:
+            self.filter_bar.text = ""
+            self.remove_class("-filtered")
+        else:
+            super().action_close()
+
+    def action_enlarge(self) -> None:
+        """Enlarge the chart in hand, or restore it."""
+        self.chart_pane.action_zoom()
 
     # What it tells
 
-    def _look(self) -> None:
-        if self._feed is not None and not any(w.group == "training.read" and w.is_running for w in self.workers):
-            self._read(self._feed)
+    def show_live(self) -> None:
+        """Paint what is known now."""
+        live = self.live
+        if live is None:
+            return
+        self.show_charts()
+        self._show_state()
+        self._show_rows()
+        self._show_brief(live)
+        self.look_for_findings(live)
+        now = heard(live.main)
+        if self.view.bell and rings(self._heard, now):
+            self.app.bell()
+        self._heard = now
 
-    @work(thread=True, group="training.read", exit_on_error=False)
-    def _read(self, feed: TrainingFeed) -> None:
-        is_new = False
-        while not get_current_worker().is_cancelled:
-            is_new = feed.poll() or is_new
-            if feed.at_end:
-                break
-        if is_new:
-            self.post_message(self.Read(feed))
+    def _show_all(self) -> None:
+        if self.live is not None:
+            self.show_live()
 
-    @on(Read)
-    def _show(self, event: Read) -> None:
-        if event.feed is self._feed:
-            self._show_tally(event.feed.tally)
+    def _beat(self) -> None:
+        if self.is_current and self.live is not None and self.live.is_live:
+            self._show_state()
 
-    def _show_tally(self, tally: TrainingTally | None) -> None:
-        self.query_one(LossCurve).show(tally)
-        words = NOTHING if tally is None and self.chosen_run() is None else figures(tally or TrainingTally())
-        shown = self.query_one("#figures", Static)
+    def _show_state(self) -> None:
+        if self.live is not None and self.is_mounted:
+            short = self.has_class("-narrow")
+            words = live_words.status(
+                self.live, self.chosen_run(), live_words.now(), self.cellmap.host, short=short, bell=self.view.bell
+            )
+            self._say("#status", words)
+
+    def _show_brief(self, live: LiveRun) -> None:
+        from cellmap_tui.monitor.classes import class_table
+
+        telemetry = live.main.telemetry
+        width = self.size.width - 2
+        if self.shows_one:
+            lines = live_words.class_lines(class_table(live.main.series, "dice"), width, STRIP_LINES)
+            self._say("#strip", "\n".join(lines))
+            machine = live_words.machine_line(telemetry.machine, telemetry.latest)
+            self._say("#machine-line", "  ".join(filter(None, (live_words.loader_words(live.main), machine))))
+            last = live.main.events[-1:] or []
+            self._say("#last-line", f"{clock_words(last[0].time_s)} {last[0].text}" if last else "")
+        else:
+            cells = self.query_one("#machine-lines").size.width
+            lines = live_words.machine_lines(telemetry.machine, telemetry.latest, width=cells)
+            loader = live_words.loader_words(live.main)
+            self._say("#machine-lines", "\n".join([*lines, *([loader] if loader else [])]))
+
+    def say_finding(self, words: Content | str) -> None:
+        """Show the worst of what stands out."""
+        self.set_class(bool(words), "-found")
+        self._say("#finding", words)
+
+    def _say(self, selector: str, words: Content | str) -> None:
+        shown = self.query_one(selector, Static)
         if shown.content != words:
-            shown.update(words)
+            shown.update(words, layout=selector == "#strip")
 
     # Keys
 
     def action_new(self) -> None:
         """Choose what is trained, then start the job."""
+        from cellmap_tui.app.screens.config import ConfigScreen
 
-        def take(form: TypedForm | None) -> None:
-            if isinstance(form, TrainingForm):
-                self.form = form
-                self.query_one("#chart", Pane).clear_error()
-                self._start(form.request(self.cellmap.settings))
+        def started(run_id: str | None) -> None:
+            if run_id:
+                self.take_in_hand(self.cellmap.settings.runs_root / run_id)
 
-        self.app.push_screen(FillIn("training", self.form, "starts it as a job"), take)
+        self.app.push_screen(ConfigScreen(self.request), started)
 
-    @on(Pane.RetryAsked, "#chart")
-    def _retry(self) -> None:
-        self.action_new()
+    def action_bell(self) -> None:
+        """Ring at an end, a failure, and a new best; or no longer."""
+        self.look(replace(self.view, bell=not self.view.bell))
+        self._show_state()
+        rings_now = "rings at the end, at a failure, and at a new best" if self.view.bell else "is silent"
+        self.app.notify(f"The bell {rings_now}.")
 
-    @work(thread=True, exclusive=True, group="training.start", exit_on_error=False)
-    def _start(self, request: TrainRequest) -> None:
-        from cellmap_tui.app.training_start import start_training
+    def action_export(self) -> None:
+        """Write the chart in hand."""
+        view = self.view_data()
+        if view is None or self.live is None:
+            self.app.notify("There is nothing in this chart yet.")
+        else:
+            self.ask_export(view, printable(self.live.main.name))
 
-        self.post_message(self.Started(start_training(self.cellmap.settings, request)))
-
-    @on(Started)
-    def _show_started(self, event: Started) -> None:
-        self._wanted = event.run_id
-        self._see_runs()
+    def rate_now(self) -> str:
+        """Return the learning rate as it is now."""
+        rate = live_words.latest(self.live.main, "lr") if self.live is not None else None
+        return "" if rate is None else f"{rate:.3g}"

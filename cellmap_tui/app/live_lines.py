@@ -1,0 +1,236 @@
+"""Which curves are drawn where: panels of metrics, and the lines of the runs in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cellmap_tui.app.live_words import source_name
+from cellmap_tui.app.widgets.line_chart import ChartLine
+from cellmap_tui.monitor.curves import Curve, curve
+from cellmap_tui.text import cut_middle, printable
+
+if TYPE_CHECKING:
+    from cellmap_tui.app.live_run import LiveRun
+    from cellmap_tui.app.live_view import LiveView
+    from cellmap_tui.monitor.source import Source
+
+PANELS = 4
+"""Charts there are; a small terminal shows one at a time."""
+MOST_LINES = 8
+"""Lines in a chart; there are no more colours that everybody tells apart."""
+CLASS_PREFIX = "val/dice/"
+_LOSSES = ("loss", "val/loss")
+_SCORES = ("val/dice", "val/score")
+_RATES = ("lr", "grad_norm")
+_SHORT = {
+    "loss": "train",
+    "val/loss": "val",
+    "validation": "val",
+    "val/dice": "Dice",
+    "val/score": "score",
+    "grad_norm": "gradient",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One chart: what it is called and which metrics are in it."""
+
+    title: str
+    """What it shows."""
+    names: tuple[str, ...] = ()
+    """Its metrics, the most telling first."""
+    log_y: bool = False
+    """Whether its values are on a logarithmic axis whatever the view says: they differ by powers of ten."""
+
+
+def panels(live: LiveRun, view: LiveView) -> tuple[Panel, ...]:
+    """Return what the charts show: the usual four of a training, or what the filter leaves.
+
+    Raises
+    ------
+    CellmapError
+        If the filter cannot be read.
+    """
+    names = _names(live)
+    if view.metrics.strip():
+        from cellmap_tui.monitor.metric_filter import metric_filter
+
+        keep = metric_filter(view.metrics)
+        return _filled(_shared([name for name in names if keep(name)]))
+    if any(name in names for name in (*_SCORES, "lr")) and "loss" in names:
+        return _own(live, names)
+    return _filled(_foreign(names))
+
+
+def _own(live: LiveRun, names: list[str]) -> tuple[Panel, ...]:
+    losses = tuple(name for name in (*_LOSSES, "validation") if name in names)
+    scores = tuple(name for name in _SCORES if name in names)
+    rates = tuple(name for name in _RATES if name in names)
+    return (
+        Panel("loss", losses),
+        Panel("mean Dice", scores),
+        Panel("Dice by class", class_names(live)[:MOST_LINES]),
+        Panel("learning rate, gradient", rates, log_y=True),
+    )
+
+
+def class_names(live: LiveRun) -> tuple[str, ...]:
+    """Return the metrics of the classes, the worst first."""
+    series = live.main.series
+    found = []
+    for name in series.names():
+        if name.startswith(CLASS_PREFIX):
+            points = series.points(name)
+            value = float(points.mean[-1]) if len(points) else np.nan
+            if np.isfinite(value):
+                found.append((value, name))
+    return tuple(name for _value, name in sorted(found))
+
+
+def _names(live: LiveRun) -> list[str]:
+    names = dict.fromkeys(name for source in live.sources for name in source.series.names())
+    return sorted(names)
+
+
+def _foreign(names: list[str]) -> list[Panel]:
+    """Return a chart for losses, then one a metric."""
+    drawn = [name for name in names if not name.startswith(("perf/", "memory/", "time/"))] or names
+    losses = [name for name in drawn if "loss" in name.lower() or name == "validation"]
+    others = [name for name in drawn if name not in losses]
+    first = [Panel("loss", tuple(losses[:MOST_LINES]))] if losses else []
+    return first + _shared(others, PANELS - len(first))
+
+
+def _shared(names: list[str], charts: int = PANELS) -> list[Panel]:
+    """Share metrics among the charts, neighbours by name in one."""
+    each = max(1, -(-len(names) // charts))
+    groups = [names[start : start + each] for start in range(0, len(names), each)]
+    return [Panel(_title(group), tuple(group[:MOST_LINES])) for group in groups]
+
+
+def _title(group: list[str]) -> str:
+    left_out = len(group) - MOST_LINES
+    more = f", {left_out} of {len(group)} not drawn: filter" if left_out > 0 else ""
+    shown = printable(group[0]) if len(group) == 1 else f"{printable(group[0])} … {printable(group[-1])}"
+    return cut_middle(shown, 40) + more
+
+
+def _filled(found: list[Panel]) -> tuple[Panel, ...]:
+    empty = [Panel("")] * PANELS
+    return tuple((found + empty)[:PANELS])
+
+
+class LineMaker:
+    """Turns points into lines to draw; what has not changed since the last time is not computed again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], tuple[tuple[object, ...], Curve]] = {}
+
+    def lines(self, live: LiveRun, view: LiveView, panel: Panel) -> list[ChartLine]:
+        """Return the lines of a chart.
+
+        One run has a colour a metric; runs over each other have a colour each, and only the most telling
+        metric of the chart is drawn of them, unless a filter asks for more.
+        """
+        drawn = []
+        for label, number, name, found in self._drawn(live, view, panel):
+            low, high = (found.low, found.high) if view.band else (None, None)
+            raw = found.raw if smoothing_of(view, name) > 0 else None
+            drawn.append(ChartLine(label, number, found.x, found.y, low, high, raw))
+        return drawn
+
+    def curves(self, live: LiveRun, view: LiveView, panel: Panel) -> list[tuple[str, int, Curve]]:
+        """Return name, number of the colour, and values of the lines of a chart."""
+        return [(label, number, found) for label, number, _name, found in self._drawn(live, view, panel)]
+
+    def _drawn(self, live: LiveRun, view: LiveView, panel: Panel) -> list[tuple[str, int, str, Curve]]:
+        several = len(live.sources) > 1
+        is_classes = any(name.startswith(CLASS_PREFIX) for name in panel.names)
+        names = panel.names[:1] if several and not view.metrics and not is_classes else panel.names
+        if several and is_classes and not view.metrics:
+            return self._of(live.main, live, view, panel.names)
+        drawn: list[tuple[str, int, str, Curve]] = []
+        for source in reversed(live.sources):
+            drawn += self._of(source, live, view, names, by_run=several)
+        return drawn
+
+    def _of(
+        self, source: Source, live: LiveRun, view: LiveView, names: tuple[str, ...], *, by_run: bool = False
+    ) -> list[tuple[str, int, str, Curve]]:
+        drawn = []
+        known = set(source.series.names())
+        colours = _class_colours(live) if names and names[0].startswith(CLASS_PREFIX) else {}
+        for place, name in enumerate(names):
+            if name not in known or name in view.hidden:
+                continue
+            found = self.curve(source, view, name)
+            label = line_name(source, name, by_run=by_run, alone=len(names) == 1)
+            number = live.colour_of(source) if by_run else colours.get(name, place)
+            drawn.append((label, number % MOST_LINES, name, found))
+        return drawn
+
+    def curve(self, source: Source, view: LiveView, name: str) -> Curve:
+        """Return one metric of one run as the view wants it."""
+        points = source.series.points(name)
+        smoothing = smoothing_of(view, name)
+        since_s, per_epoch = start_s(source), source.facts.steps_per_epoch
+        key = (source.path, name)
+        state = (
+            view.axis,
+            smoothing,
+            since_s if view.axis == "elapsed" else None,
+            per_epoch,
+            len(points),
+            int(points.step[0]) if len(points) else 0,
+            float(points.time_s[-1]) if len(points) else 0.0,
+        )
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        made = curve(points, view.axis, smoothing, since_s=since_s, steps_per_epoch=per_epoch)
+        self._kept[key] = (state, made)
+        return made
+
+
+def smoothing_of(view: LiveView, name: str) -> float:
+    """Return how much a metric is smoothed: what a validation measured is drawn as it is."""
+    return 0.0 if name.startswith("val") or name == "lr" else view.smoothing
+
+
+def start_s(source: Source) -> float | None:
+    """Return when a run began, Unix seconds; None: not known."""
+    run = source.facts.state
+    if run is not None and (run.created_s or run.started_s):
+        return run.created_s or run.started_s
+    firsts = [float(points.time_s[0]) for name in source.series.names() if len(points := source.series.points(name))]
+    return min((first for first in firsts if np.isfinite(first)), default=None)
+
+
+def line_name(source: Source, name: str, *, by_run: bool, alone: bool) -> str:
+    """Return what stands at a line's end."""
+    metric = _SHORT.get(name) or cut_middle(printable(name.removeprefix(CLASS_PREFIX)), 16)
+    if not by_run:
+        return metric
+    return source_name(source, 14) if alone else f"{source_name(source, 14)} {metric}"
+
+
+def _class_colours(live: LiveRun) -> dict[str, int]:
+    """Return the colours of the classes; a class keeps its own whatever its Dice is."""
+    names = sorted(name for name in live.main.series.names() if name.startswith(CLASS_PREFIX))
+    return {name: place % MOST_LINES for place, name in enumerate(names)}
+
+
+def planned_end(live: LiveRun, view: LiveView) -> float | None:
+    """Return where x ends when the run is over; None: not known, or not wanted."""
+    facts = live.main.facts
+    if not live.is_live or view.follow:
+        return None
+    if view.axis == "step" and facts.planned_steps:
+        return float(facts.planned_steps)
+    if view.axis == "epoch" and facts.planned_epochs:
+        return float(facts.planned_epochs)
+    return None
