@@ -85,8 +85,8 @@ def value_at(line: Curve, x: float) -> CurveValue | None:
     index = int(np.searchsorted(line.x, x, side="right")) - 1
     if index < 0:
         return None
-    told = (float(values[index]) for values in (line.x, line.y, line.raw, line.low, line.high))
-    return CurveValue(*told, index)
+    x, y, raw, low, high = (float(values[index]) for values in (line.x, line.y, line.raw, line.low, line.high))
+    return CurveValue(x, y, raw, low, high, index)
 
 
 def smoothed(values: NDArray[np.float64], smoothing: float) -> NDArray[np.float64]:
@@ -115,7 +115,8 @@ def _average(values: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
     within = np.cumsum(padded.reshape(rows, _BLOCK) / powers, axis=1) * powers * (1 - keep)
     ends = accumulate(within[:, -1].tolist(), lambda y, v: keep**_BLOCK * y + v)
     before = np.concatenate([[0.0], np.fromiter(ends, np.float64, rows)[:-1]])
-    return (within + before[:, None] * powers * keep).reshape(-1)[:count]
+    whole: NDArray[np.float64] = within + before[:, None] * powers * keep
+    return whole.reshape(-1)[:count]
 
 
 def _axis(points: Points, axis: Axis, since_s: float | None, steps_per_epoch: int | None) -> NDArray[np.float64]:

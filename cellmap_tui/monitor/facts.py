@@ -130,8 +130,9 @@ def _steps_told(progress: Event | None) -> int | None:
 
 def _total(progress: Event) -> int | None:
     total = progress.fields.get("total")
-    is_number = isinstance(total, int | float) and not isinstance(total, bool) and math.isfinite(total)
-    return round(total) if is_number and total > 0 else None
+    if not isinstance(total, int | float) or isinstance(total, bool) or not math.isfinite(total):
+        return None
+    return round(total) if total > 0 else None
 
 
 def _signature(path: Path) -> tuple[int, int] | None:

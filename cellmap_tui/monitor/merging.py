@@ -7,9 +7,14 @@ runs again, a line that comes late finds its place, and a block that was copied 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cellmap_tui.monitor.points import FIELDS, Points, joined
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def in_order(rows: Points) -> Points:
@@ -37,7 +42,7 @@ def merged(older: Points, newer: Points) -> Points:
     return Points(*(getattr(both, name)[order] for name in FIELDS))
 
 
-def surviving(older: Points, newer: Points) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def surviving(older: Points, newer: Points) -> NDArray[np.bool_]:
     """Return which of the older points the newer ones leave."""
     times = np.where(np.isnan(newer.time_s), np.inf, newer.time_s)
     latest = np.concatenate([[-np.inf], np.maximum.accumulate(times)])
@@ -45,5 +50,6 @@ def surviving(older: Points, newer: Points) -> np.ndarray[tuple[int], np.dtype[n
     count = np.searchsorted(newer.step, older.step, side="right")
     told = latest[count]
     is_voided = (told > older.time_s) | (np.isnan(older.time_s) & (count > 0))
-    found = newer.step[np.maximum(count - 1, 0)] == older.step
-    return ~(is_voided | (found & (count > 0)))
+    is_told_again = (count > 0) & (newer.step[np.maximum(count - 1, 0)] == older.step)
+    survives: NDArray[np.bool_] = ~(is_voided | is_told_again)
+    return survives

@@ -30,6 +30,7 @@ POLL_S = 0.08
 FACTS_INTERVAL_S = 0.4
 """Small files are looked at no oftener than this."""
 NAME_WIDTH = 32
+_GENERAL_NAMES = frozenset({"tensorboard", "metrics.csv", "log.csv", "logs", "version_0", "progress.csv", "events"})
 
 Kind = Literal["run", "tensorboard", "csv"]
 
@@ -166,7 +167,7 @@ def open_source(path: Path) -> Source:
     ----------
     path
         An own run directory; a folder of the official toolbox (with ``tensorboard/`` in it); a folder with
-        TensorBoard event files, at most three levels down; an event file; a CSV log.
+        TensorBoard event files, at most three levels down; an event file; a CSV log, or a folder with one.
 
     Raises
     ------
@@ -175,29 +176,35 @@ def open_source(path: Path) -> Source:
     DataError
         If it is none of these.
     """
+    from cellmap_tui.monitor.csv_log import CsvSource
+    from cellmap_tui.monitor.sources_below import csv_log_in, is_run, place_of_events
+    from cellmap_tui.monitor.tensorboard_log import TensorBoardSource
+
     path = Path(path)
     if not path.exists():
         raise MissingDataError(f"{printable(str(path))} does not exist", "give a run, a TensorBoard log or a CSV log")
     if is_run(path):
         return RunSource(path)
+    if (place := place_of_events(path)) is not None:
+        return TensorBoardSource(place)
+    if (log := csv_log_in(path)) is not None:
+        return CsvSource(log)
     raise DataError(
         f"{printable(str(path))} holds no log that can be shown",
         "give a run directory, a folder with TensorBoard event files, or a CSV log with a header",
     )
 
 
-def is_run(path: Path) -> bool:
-    """Return whether a path is an own run directory."""
-    return (path / "events.jsonl").is_file() or (
-        (path / "request.json").is_file() and (path / "state.json").is_file()
-    )
-
-
 def find_sources(root: Path) -> list[Path]:
-    """Return what `open_source` opens below a folder, by path."""
-    return [root] if is_run(root) else []
+    """Return what `open_source` opens at a folder and below, the newest first; at most two seconds are spent."""
+    from cellmap_tui.monitor.sources_below import sources_below
+
+    return sources_below(root)
 
 
 def short_name(path: Path) -> str:
-    """Return what to call a run or log: the end of its path, safe to show."""
-    return cut_middle(printable(path.name or str(path)), NAME_WIDTH)
+    """Return what to call a run or log: the end of its path that tells it from others, safe to show."""
+    name = path.name or str(path)
+    if name in _GENERAL_NAMES or "tfevents" in name:
+        name = f"{path.parent.name}/{name}" if "tfevents" not in name else path.parent.name
+    return cut_middle(printable(name), NAME_WIDTH)

@@ -69,7 +69,8 @@ class Spans:
 
     def __init__(self, path: Path, framing: Framing, *, is_forward: bool = False) -> None:
         self._path, self._framing, self._is_forward = path, framing, is_forward
-        self._start_over()
+        self._offset, self._older_stop, self._head = 0, 0, b""
+        self._is_opened = self._at_end = self._is_lost = False
         self.restarts = 0
         """How often the file was found truncated or replaced; what was handed out before is void."""
         self.passed_over = 0
