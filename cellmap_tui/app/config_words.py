@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from cellmap_tui.app.config_rows import HERE, OTHER_GROUP
+from cellmap_tui.app.config_rows import HERE, OTHER_GROUP, RUN_GROUP
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.text import counted, printable
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cellmap_tui.app.config_reading import Reading
     from cellmap_tui.app.config_rows import FormRow
 
+_MUTED = "$foreground-muted"
+LONG_VALUE = 40
+"""Characters beyond which a value is told in full beside the table."""
 MOST_TOLD = 12
 """Problems and warnings that are listed at a time."""
 
@@ -32,26 +35,50 @@ def form_columns() -> tuple[Column[FormRow], ...]:
     )  # fmt: skip
 
 
-def row_words(row: FormRow | None, *, is_typed: bool = False) -> Content:
-    """Return what there is to know about a key: what is wrong first, then meaning, type, unit and default."""
+def row_words(row: FormRow | None, reading: Reading | None = None, *, is_typed: bool = False) -> Content:
+    """Return what there is to know about a key: what is wrong first, then meaning, type, unit and default.
+
+    Parameters
+    ----------
+    row
+        The key under the cursor.
+    reading
+        What the draft comes to; names what else is wrong while the key is typed.
+    is_typed
+        Whether the line of the key is open.
+    """
     if row is None:
         return Content("")
-    parts: list[tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     if row.problem:
-        parts.append((f"{sign('error')} {printable(row.problem)}\n", "$text-error"))
+        lines.append((f"{sign('error')} {printable(row.problem)}", "$text-error"))
     elif is_typed:
-        parts.append((f"{sign('ok')} {printable(row.name)} can be kept\n", "$text-success"))
+        lines.append(_verdict(row, reading))
     if row.group == OTHER_GROUP:
-        parts.append(("no key of a configuration; correct the file", ""))
-        return Content.assemble(*parts)
-    parts.append((_sentence(row.help), ""))
+        lines.append(("No key of a configuration: it has no effect. Correct the file.", ""))
+        return _joined(lines)
+    lines.append((_sentence(row.help), ""))
+    if len(row.value) > LONG_VALUE and not is_typed:
+        lines.append((f"Now: {printable(row.value)}", ""))
     unit = f", in {row.unit}" if row.unit else ""
-    parts.append((f"\n{_sentence(row.takes + unit)}", "$text-muted"))
-    if row.default:
-        parts.append((f" Default: {printable(row.default)}.", "$text-muted"))
+    default = f" Default: {printable(row.default)}." if row.default and row.default != row.value else ""
+    lines.append((_sentence(row.takes + unit) + default, _MUTED))
+    if row.group == RUN_GROUP and row.name == "config":
+        lines.append(("An empty line takes what was typed back.", _MUTED))
     if not row.can_type:
-        parts.append(("\nAn object of a Python file; a value typed here takes its place.", "$text-muted"))
-    return Content.assemble(*parts)
+        lines.append(("An object of a Python file; a value typed here takes its place.", _MUTED))
+    return _joined(lines)
+
+
+def _verdict(row: FormRow, reading: Reading | None) -> tuple[str, str]:
+    others = () if reading is None else reading.wrong
+    if others:
+        return (f"{sign('error')} then {printable(others[0].name)}: {printable(others[0].problem)}", "$text-error")
+    return (f"{sign('ok')} {printable(row.name)} can be kept; an empty line takes it back", "$text-success")
+
+
+def _joined(lines: list[tuple[str, str]]) -> Content:
+    return Content("\n").join([Content.styled(words, style) for words, style in lines])
 
 
 def trouble_words(reading: Reading) -> Content:
@@ -61,7 +88,7 @@ def trouble_words(reading: Reading) -> Content:
     lines = [*wrong, *notes]
     shown = lines[:MOST_TOLD]
     if len(lines) > MOST_TOLD:
-        shown.append((f"and {len(lines) - MOST_TOLD} more", "$text-muted"))
+        shown.append((f"and {len(lines) - MOST_TOLD} more", _MUTED))
     if not lines:
         shown.append(
             (f"{sign('ok')} every key is right: n looks at memory, disk and time, then trains", "$text-success")
@@ -70,15 +97,15 @@ def trouble_words(reading: Reading) -> Content:
     if changed:
         shown.append(("\nchanged here", "bold"))
         shown += [(f"{row.name} = {printable(row.value)}", "") for row in changed[:MOST_TOLD]]
-    return Content("\n").join([Content.styled(words, style) for words, style in shown])
+    return _joined(shown)
 
 
 def state_words(reading: Reading) -> str:
     """Return how the form stands, in a few words."""
     changed = sum(row.origin == HERE for row in reading.rows)
     wrong = len(reading.wrong)
-    words = [counted(changed, "change") if changed else "nothing changed here"]
-    words.append(f"{counted(wrong, 'key')} wrong" if wrong else "all right")
+    words = [counted(changed, "change")] if changed else []
+    words.append(f"{sign('error')} {wrong} wrong" if wrong else f"{sign('ok')} right")
     if reading.warnings:
         words.append(counted(len(reading.warnings), "warning"))
     return ", ".join(words)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 MOST_CHANGES = 100
 """Changes that can be taken back."""
 FILE = "config.toml"
+SAVED_WORDS = "what you type is kept, w writes a file"
 
 
 class ConfigTable(VirtualTable[FormRow]):
@@ -125,7 +126,7 @@ class ConfigScreen(SubScreen):
         """Yield the keys, and what there is to know about one."""
         with Pane(id="keys") as pane:
             pane.set_title("configuration", "…")
-            yield FilterBar("a key, a part, a word; changed, set, wrong")
+            yield FilterBar("key, part or word")
             yield ConfigTable()
         with Pane(id="about") as pane:
             pane.set_title("about")
@@ -227,7 +228,7 @@ class ConfigScreen(SubScreen):
         self.reading = reading
         self._show_rows()
         name = "the defaults" if self.draft.config is None else str(self.draft.config)
-        self.query_one("#keys", Pane).set_title(f"configuration: {name}", state_words(reading))
+        self.query_one("#keys", Pane).set_title(f"configuration: {name}", SAVED_WORDS)
         self.query_one("#all", Static).update(trouble_words(reading))
         self._show_row()
         self.refresh_bindings()
@@ -250,8 +251,10 @@ class ConfigScreen(SubScreen):
         row = self.table.highlighted
         is_open = self._line is not None
         about = self.query_one("#about", Pane)
-        about.set_title("about" if row is None else row.name, "enter keeps  esc as it was" if is_open else "")
-        self.query_one("#one", Static).update(row_words(row, is_typed=is_open))
+        about.set_title(
+            "about" if row is None else f"{row.name}  ({row.group})", "enter keeps  esc as it was" if is_open else ""
+        )
+        self.query_one("#one", Static).update(row_words(row, self.reading, is_typed=is_open))
 
     # Filter
 
@@ -265,7 +268,9 @@ class ConfigScreen(SubScreen):
 
     def _count(self) -> None:
         shown, rows = len(self.table.index), self.table.index.rows
-        self.query_one(FilterBar).show_count(f"{shown} of {len(rows)}" if shown != len(rows) else f"{shown} keys")
+        keys = f"{shown} of {len(rows)} keys" if shown != len(rows) else f"{shown} keys"
+        state = "" if self.reading is None else state_words(self.reading)
+        self.query_one(FilterBar).show_count(f"{state}   {keys}" if state else keys)
 
     @on(FilterInput.Left)
     def _back_to_the_table(self) -> None:
@@ -427,12 +432,17 @@ class ConfigScreen(SubScreen):
         if not answer:
             return
         path = Path(answer).expanduser().absolute()
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._write(path)
+
         if path.suffix != ".toml":
             self.app.notify(f"{path.name} does not end in .toml: name a file such as {FILE}", severity="error")
         elif path.exists():
             words = save_question(path, is_own=path == self.draft.config)
             question = Confirm(*words, yes="replace it", no="leave it")
-            self.app.push_screen(question, lambda yes: self._write(path) if yes else None)
+            self.app.push_screen(question, answered)
         else:
             self._write(path)
 
