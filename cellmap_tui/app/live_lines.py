@@ -10,6 +10,7 @@ import numpy as np
 from cellmap_tui.app.live_words import source_name
 from cellmap_tui.app.widgets.line_chart import ChartLine
 from cellmap_tui.monitor.curves import Curve, curve
+from cellmap_tui.monitor.metric_filter import parse_metric_filter
 from cellmap_tui.text import cut_middle, printable
 
 if TYPE_CHECKING:
@@ -57,10 +58,7 @@ def panels(live: LiveRun, view: LiveView) -> tuple[Panel, ...]:
     """
     names = _names(live)
     if view.metrics.strip():
-        from cellmap_tui.monitor.metric_filter import metric_filter
-
-        keep = metric_filter(view.metrics)
-        return _filled(_shared([name for name in names if keep(name)]))
+        return _filled(_shared(list(parse_metric_filter(view.metrics).chosen(names))))
     if any(name in names for name in (*_SCORES, "lr")) and "loss" in names:
         return _own(live, names)
     return _filled(_foreign(names))

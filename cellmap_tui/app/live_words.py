@@ -221,9 +221,7 @@ def class_lines(rows: Sequence[ClassRow], width: int, lines: int) -> list[str]:
     cell = 26
     columns = max(1, width // cell)
     shown = [row for row in rows if row.dice is not None][: columns * lines]
-    cells = [
-        f"{cut_middle(printable(row.class_name), 12):<12} {row.dice:.3f} {delta_words(row.delta):>6}" for row in shown
-    ]
+    cells = [f"{cut_middle(printable(row.name), 12):<12} {row.dice:.3f} {delta_words(row.delta):>6}" for row in shown]
     hidden = len(rows) - len(shown)
     if hidden and len(cells) == columns * lines:
         cells[-1] = f"+{hidden + 1} more: K"
