@@ -86,10 +86,19 @@ def run_here(context: Context, run: RunDir, command: str, show: Callable[[Any], 
     """Do the work of a queued run in this process and write its result."""
     from cellmap_tui.cli.reporters import LineReporter
     from cellmap_tui.jobs.execute import execute
+    from cellmap_tui.jobs.notify import make_notifier
 
     line = None if context.quiet or context.json else LineReporter()
+    printer = _event_printer(context) if context.json else None
     try:
-        result = execute(run, line, on_event=_event_printer(context) if context.json else None)
+        with make_notifier(run, command, context.settings, with_bell=context.has_terminal) as notifier:
+
+            def on_event(event: Event) -> None:
+                notifier.on_event(event)
+                if printer is not None:
+                    printer(event)
+
+            result = execute(run, line, on_event=on_event)
     finally:
         if line is not None:
             line.close()

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 def main(run_path: str, commands: Mapping[str, Command] = COMMANDS) -> int:
     """Do the work of the run directory and return the exit code; what went wrong stands in the directory."""
     from cellmap_tui.jobs.execute import execute
+    from cellmap_tui.jobs.notify import notifier_of
 
     _settle()
+    run = RunDir(Path(run_path))
     try:
-        result = execute(RunDir(Path(run_path)), commands=commands)
+        with notifier_of(run) as notifier:
+            result = execute(run, on_event=notifier.on_event, commands=commands)
     except CellmapError as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - stderr is log.txt
         return error.exit_code

@@ -213,7 +213,7 @@ def _class_values(told: Told, step: int | None) -> dict[str, float | None]:
     for name in told.series.names():
         if name.startswith(CLASS_METRIC):
             values = told.known(name)
-            there = np.flatnonzero(values.step == step) if step is not None else ()
+            there = np.flatnonzero(values.step == (-1 if step is None else step))
             found[name.removeprefix(CLASS_METRIC)] = float(values.value[there[-1]]) if len(there) else None
     return found
 
@@ -262,7 +262,7 @@ def _metric_order(name: str) -> tuple[int, str]:
     return (0 if name.startswith("val") and is_low is not None else 1 if is_low is not None else 2, name)
 
 
-def _extreme(values: NDArray[np.float64], is_low: bool | None) -> float | None:  # noqa: FBT001 - of a column
+def _extreme(values: NDArray[np.float64], is_low: bool | None) -> float | None:
     if not len(values):
         return None
     return float(values[-1] if is_low is None else values.min() if is_low else values.max())

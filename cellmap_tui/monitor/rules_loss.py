@@ -113,7 +113,7 @@ def overfitting(told: Told) -> Finding | None:
 
 def _still(told: Told) -> Finding | None:
     parts = blocks(told.known(told.loss), parts=8) if told.loss else None
-    if parts is None or len(parts.value) < 4 or told.series.last_step < at.STILL_STEPS:
+    if parts is None or len(parts.value) < 4 or (told.last_step or 0) < at.STILL_STEPS:
         return None
     first, least = float(parts.value[0]), float(np.min(parts.value[1:]))
     is_rising = float(parts.value[-1]) - first > at.DIVERGED_NOISE * float(parts.spread[0])

@@ -96,7 +96,7 @@ _RATE = "learning_rate, or the scheduler's number of steps (scheduler_kwargs); o
 
 def _planned(told: Told) -> str:
     planned = None if told.facts is None else told.facts.planned_steps
-    done = f"step {count(told.series.last_step)}"
+    done = f"step {count(told.last_step or 0)}"
     return f"{done} of {count(int(planned))}" if planned else f"at {done}"
 
 

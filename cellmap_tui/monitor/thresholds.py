@@ -40,7 +40,7 @@ PLATEAU_GAIN = 0.002
 """Least gain of a Dice or IoU that counts; of a loss it is this share of its value."""
 PLATEAU_GOOD = 0.95
 """From this Dice on a plateau is where the training was to get."""
-STILL_STEPS = 300
+STILL_STEPS = 100
 """Steps after which a loss that has not fallen at all is told of."""
 STILL_GAIN = 0.01
 """Least fall of the loss since the start, as a share of its first value."""

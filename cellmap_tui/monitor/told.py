@@ -58,7 +58,12 @@ class Told:
     def share_done(self) -> float | None:
         """Share of the planned steps that is done; None: no plan is known."""
         planned = None if self.facts is None else self.facts.planned_steps
-        return None if not planned else self.series.last_step / planned
+        return None if not planned or self.last_step is None else self.last_step / planned
+
+    @property
+    def last_step(self) -> int | None:
+        """Return the newest step; None: nothing was told yet."""
+        return self.series.last_step
 
     def best_metric(self) -> tuple[str, bool]:
         """Return what makes an epoch the best, and whether lower is better; empty: nothing was validated."""

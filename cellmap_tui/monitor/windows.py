@@ -78,16 +78,20 @@ def blocks(values: Known, parts: int = at.BLOCKS, least: int = at.BLOCK_POINTS) 
 
 def recent(values: Known, seconds: float = at.RECENT_S, skip: int = at.SETTLE_POINTS) -> Known:
     """Return what was told in the last `seconds` of a history, its first windows left out."""
-    values = Known(*(column[skip:] for column in values))
+    values = _part(values, slice(skip, None))
     if not np.isfinite(values.time_s).any():
-        return Known(*(column[-at.RECENT_UNTIMED :] for column in values))
+        return _part(values, slice(-at.RECENT_UNTIMED, None))
     # A clock that jumped may have told later times before: the last one counts.
     end_s = values.time_s[np.isfinite(values.time_s)][-1]
     is_recent = (values.time_s >= end_s - seconds) & (values.time_s <= end_s)
-    return Known(*(column[is_recent] for column in values))
+    return _part(values, is_recent)
 
 
 def median(values: NDArray[np.float64]) -> float | None:
     """Return the median of the unbroken values; None: there is none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if len(finite) else None
+
+
+def _part(values: Known, where: slice | NDArray[np.bool_]) -> Known:
+    return Known(values.step[where], values.epoch[where], values.time_s[where], values.value[where])

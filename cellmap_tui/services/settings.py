@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 APP_NAME = "cellmap-tui"
 BUCKET = "janelia-cosem-datasets"
 IMAGE_MODES = ("half", "kitty", "sixel")
+NOTICE_KINDS = ("end", "failure", "best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Settings:
     """Name of the colour theme."""
     images: str = "half"
     """How slices are drawn: half cells, or the terminal's Kitty or Sixel graphics."""
+    webhook_url: str = ""
+    """Address that jobs post notices to, as JSON; empty: none."""
+    notify: str = "end,failure"
+    """Which notices are sent: ``end``, ``failure``, ``best``, joined by commas."""
+    bell: str = "off"
+    """Whether a ``--batch`` command rings the terminal's bell with each notice: ``on`` or ``off``."""
     keys: dict[str, str] = field(default_factory=dict)
     """Binding id to key(s), in place of the built-in keys."""
     origins: dict[str, str] = field(default_factory=dict)
@@ -54,7 +61,7 @@ class Settings:
         return self.config_dir / "settings.toml"
 
 
-SETTABLE = ("data_root", "runs_root", "endpoint_url", "bucket", "theme", "images")
+SETTABLE = ("data_root", "runs_root", "endpoint_url", "bucket", "theme", "images", "webhook_url", "notify", "bell")
 """Settings with one value; ``[keys]`` is a table beside them."""
 
 
@@ -223,9 +230,22 @@ def _checked(name: str, value: object, origin: str) -> object:
         raise RequestError(
             f"setting endpoint_url ({origin}) is {text!r}", "give an http:// or https:// address, or file:///folder"
         )
+    if name in {"webhook_url", "notify", "bell"}:
+        _check_notice_setting(name, text, origin)
     if name == "bucket" and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
         raise RequestError(f"setting bucket ({origin}) is {text!r}", "give a bucket name without s3://")
     return text
+
+
+def _check_notice_setting(name: str, text: str, origin: str) -> None:
+    if name == "webhook_url" and text and not re.match(r"https?://[^/\s]+\S*$", text):
+        raise RequestError(f"setting webhook_url ({origin}) is no address", "give an http:// or https:// address")
+    if name == "notify" and (wrong := {word.strip() for word in text.split(",")} - {*NOTICE_KINDS, ""}):
+        raise RequestError(
+            f"setting notify ({origin}) has {min(wrong)!r}", f"join some of {', '.join(NOTICE_KINDS)} by commas"
+        )
+    if name == "bell" and text not in {"on", "off"}:
+        raise RequestError(f"setting bell ({origin}) is {text!r}", "use on or off")
 
 
 def _variable(name: str) -> str:
