@@ -56,9 +56,9 @@ def plan_columns() -> tuple[Column[PredictedCrop], ...]:
                sort_key=lambda crop: crop.crop),
         Column("classes", "cls", 3, lambda crop: str(len(crop.classes) or "-"), align="right", priority=2,
                sort_key=lambda crop: len(crop.classes)),
-        Column("shape", "shape", 11, lambda crop: text.triple(crop.shape), align="right", max_width=15,
+        Column("shape", "shape", 14, lambda crop: text.triple(crop.shape), align="right", max_width=17,
                priority=4),
-        Column("nm", "nm", 4, lambda crop: text.voxel(crop.voxel_size_nm), align="right", max_width=12, priority=1),
+        Column("nm", "nm", 9, lambda crop: text.voxel(crop.voxel_size_nm), align="right", max_width=16, priority=1),
         Column("tiles", "tiles", 7, lambda crop: text.count(crop.tiles) if crop.tiles else "-", align="right",
                sort_key=lambda crop: crop.tiles),
         Column("size", "size", 7, _size_words, align="right", sort_key=lambda crop: crop.size_bytes),
@@ -130,7 +130,7 @@ def sum_words(form: PredictForm, planned: Planned | None, waiting: str = "") -> 
     head = f"{_volumes(len(todo), form)}   {text.count(plan.tiles)} tiles on {printable(plan.device)}"
     head += f"   {here} there already" if here else ""
     head += f"   {left} left out" if left else ""
-    lines = f"{networks_words(form)}\n{head}"
+    lines = f"{planned_networks_words(form, planned)}\n{head}"
     if waiting:
         return Content.styled(f"{lines}\n{waiting}", "$foreground-muted")
     return Content.assemble((lines, "bold"), "\n", _room(form, planned))
@@ -146,6 +146,16 @@ def networks_words(form: PredictForm) -> str:
     more = len(form.networks) - 1
     which = f", {form.which} checkpoint"
     return f"{first}{f' and {more} more, averaged' if more else ''}{which}"
+
+
+def planned_networks_words(form: PredictForm, planned: Planned) -> str:
+    """Return the networks with what was found out about them: which file, which epoch, what it is."""
+    found = planned.plan.networks
+    if not found:
+        return networks_words(form)
+    # The folder is the run's and stands before it.
+    first = printable(found[0].rpartition("/")[2])
+    return f"{networks_words(form).partition(',')[0] if len(found) == 1 else networks_words(form)}: {first}"
 
 
 def _room(form: PredictForm, planned: Planned) -> Content:

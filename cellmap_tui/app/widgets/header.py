@@ -42,11 +42,12 @@ TABS = (
     Tab("fetch", "3", "Fetch"),
     Tab("train", "4", "Train"),
     Tab("eval", "5", "Eval"),
+    Tab("predict", "6", "Predict", is_wide=True),
     Tab("submit", "7", "Submit", is_wide=True),
     Tab("runs", "8", "Runs"),
     Tab("settings", "9", "Settings", "Set"),
 )
-"""The screens of this version; the digits between are kept for later ones."""
+"""The screens by their digits."""
 
 EXTRA_TABS = {"doctor": Tab("doctor", "D", "Doctor")}
 """Screens that the header names only while they are shown."""
