@@ -65,6 +65,7 @@ def carry_out(
     work: Workspace,
     *,
     after: Callable[[Step, Carried], None] = lambda _step, _carried: None,
+    start: Carried | None = None,
 ) -> Carried:
     """Carry out the steps of a recipe.
 
@@ -78,6 +79,8 @@ def carry_out(
         Where volumes in between are kept.
     after
         Told what there is after each step.
+    start
+        Where to go on; None: from the probabilities.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def carry_out(
     from cellmap_tui.volumes.blocks import Computed
 
     nothing = Computed(inputs.grid.shape, _unused)
-    state = Carried("probability", inputs.probability or nothing)
+    state = start or Carried("probability", inputs.probability or nothing)
     for number, step in enumerate(recipe.steps, start=1):
         if inputs.probability is None and state.form == "probability" and step.name != "union":
             raise DataError(f"{step.name}: there is no prediction to start from", "predict the class, or use union")

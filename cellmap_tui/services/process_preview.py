@@ -44,18 +44,18 @@ def preview(request: PreviewRequest) -> Preview:
     started = time.perf_counter()
     recipe = parse_recipe(request.recipe) if request.recipe.strip() else Recipe()
     job = preview_job(request, recipe)
-    axis, index = AXES.index(request.axis), _index(request, job)
-    box = _slab(job, axis, index, request.context)
-    inputs = _shifted(inputs_for(job, warn=lambda _: None, memory_bytes=10**9), job, box)
+    axis, index = AXES.index(request.axis), checked_index(request, job)
+    box = slab_around(job, axis, index, request.context)
+    inputs = shifted(inputs_for(job, warn=lambda _: None, memory_bytes=10**9), job, box)
     inputs = replace(inputs, grid=sub_grid(job.grid, box))
     if inputs.probability is not None:
-        inputs = replace(inputs, probability=Held(inputs.probability.read(_all(box))))
+        inputs = replace(inputs, probability=Held(inputs.probability.read(all_of(box))))
     steps: list[PreviewStep] = []
 
     def after(step: Step, carried: Carried) -> None:
         foreground = None
         if carried.form != "probability":
-            foreground = int(np.count_nonzero(carried.volume.read(_all(box))))
+            foreground = int(np.count_nonzero(carried.volume.read(all_of(box))))
         steps.append(PreviewStep(step.words, foreground, carried.objects.count if carried.objects else None))
 
     carried = carry_out(job.recipe, inputs, Workspace(), after=after)
@@ -63,7 +63,7 @@ def preview(request: PreviewRequest) -> Preview:
     start, stop = [0, 0, 0], list(box.shape)
     start[axis], stop[axis] = here, here + 1
     plane = type(box)(tuple(start), tuple(stop))  # type: ignore[arg-type]
-    probability = _probability(inputs, plane, box)
+    probability = probability_of(inputs, plane)
     return Preview(
         np.squeeze(probability, axis),
         np.squeeze(carried.volume.read(plane), axis).copy(),
@@ -113,7 +113,8 @@ def recipe_of(text: str, label: str) -> ClassRecipe:
     return recipe.of(label, scoring_of(label))
 
 
-def _index(request: PreviewRequest, job: VolumeJob) -> int:
+def checked_index(request: PreviewRequest, job: VolumeJob) -> int:
+    """Return the slice that is asked for; the middle where none is."""
     size = job.grid.shape[AXES.index(request.axis)]
     if request.index is None:
         return size // 2
@@ -122,7 +123,8 @@ def _index(request: PreviewRequest, job: VolumeJob) -> int:
     return request.index
 
 
-def _slab(job: VolumeJob, axis: int, index: int, context: int) -> Box:
+def slab_around(job: VolumeJob, axis: int, index: int, context: int) -> Box:
+    """Return the voxels that a preview of a slice works on."""
     from cellmap_tui.volumes.geometry import Box
 
     start, stop = [0, 0, 0], list(job.grid.shape)
@@ -132,11 +134,12 @@ def _slab(job: VolumeJob, axis: int, index: int, context: int) -> Box:
     return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
 
 
-def _all(box: Box) -> Box:
+def all_of(box: Box) -> Box:
+    """Return the voxels of a box as its own volume has them."""
     return type(box)((0, 0, 0), box.shape)
 
 
-def _shifted(inputs: Inputs, job: VolumeJob, box: Box) -> Inputs:
+def shifted(inputs: Inputs, job: VolumeJob, box: Box) -> Inputs:
     """Return inputs whose volumes are the slab."""
     from cellmap_tui.volumes.blocks import Computed
 
@@ -159,7 +162,8 @@ def _shifted(inputs: Inputs, job: VolumeJob, box: Box) -> Inputs:
     )
 
 
-def _probability(inputs: Inputs, plane: Box, box: Box) -> Voxels:
+def probability_of(inputs: Inputs, plane: Box) -> Voxels:
+    """Return the probabilities of a plane as uint8; 0 where the class starts from others."""
     import numpy as np
 
     if inputs.probability is None:

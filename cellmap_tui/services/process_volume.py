@@ -117,7 +117,7 @@ def inputs_for(job: VolumeJob, *, warn: Callable[[str], None], memory_bytes: int
     def core(name: str | None) -> Readable | None:
         place = find_core(job.place, job.crop, job.label) if name is None else find_named(job.place, job.crop, name)
         if place is None:
-            if name is not None or not _may_lack_core(job.recipe):
+            if name is not None or not may_lack_core(job.recipe):
                 raise missing_core(job.place, job.crop, job.label)
             return None
         return probability(open_prediction(place, name or f"{job.label}/core"))
@@ -253,7 +253,8 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _may_lack_core(recipe: ClassRecipe) -> bool:
+def may_lack_core(recipe: ClassRecipe) -> bool:
+    """Return whether a recipe does without cores where none are predicted."""
     return all(step["missing"] == "components" for step in recipe.steps if step.name == "cores")
 
 
