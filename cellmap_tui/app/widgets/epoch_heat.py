@@ -69,6 +69,7 @@ def make_blocks(classes: int, epochs: int, width: int, height: int) -> Blocks:
     least = NAME_CELLS + LEAST_STRIP + LAST_CELLS
     most_across = max(1, (width + GAP) // (least + GAP))
     across = min(most_across, max(1, -(-classes // rows)))
+    rows = max(1, min(rows, -(-classes // across)))
     room = max(1, (width + GAP) // across - GAP - NAME_CELLS - LAST_CELLS)
     epochs = max(1, epochs)
     epoch_cells = max(1, min(WIDEST_EPOCH, room // epochs))

@@ -78,11 +78,10 @@ class FrameView(Widget, can_focus=True):
             self._strips.clear()
             self.refresh()
             return
-        left, top = self.gutter.left, self.gutter.top
         for region in regions:
             self._strips.pop(region.y, None)
         if regions:
-            self.refresh(*(region.translate((left, top)) for region in regions))
+            self.refresh(*regions)
 
     def on_resize(self) -> None:
         """Draw for another size."""

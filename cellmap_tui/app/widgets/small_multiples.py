@@ -208,7 +208,7 @@ class SmallMultiples(FrameView):
         is_here = index == self.index
         only_ascii = ascii_only()
         value = _newest(lines[0]) if lines else float("nan")
-        number = short_number(value)
+        number = f"{value:.3f}" if abs(value) < 10 else short_number(value)
         room = max(1, grid.width - len(number) - 3)
         style = CURSOR if is_here else NAME + lines[0].owner % COLOURS if lines else WORDS
         mark = ">" if is_here else " "
