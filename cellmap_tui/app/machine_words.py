@@ -179,7 +179,7 @@ def host_rows(machine: Machine | None, reading: Reading | None) -> tuple[HostRow
         is_low = reading.disk_free_bytes < DISK_LOW_BYTES
         rows.append(HostRow("disk", f"{text.size(reading.disk_free_bytes)} free", level="bad" if is_low else ""))
     if reading.read_bytes_s is not None or reading.write_bytes_s is not None:
-        rows.append(HostRow("I/O", f"reads {_rate(reading.read_bytes_s)}, writes {_rate(reading.write_bytes_s)}"))
+        rows.append(HostRow("I/O", f"in {_rate(reading.read_bytes_s)}, out {_rate(reading.write_bytes_s)}"))
     return tuple(rows)
 
 
@@ -224,7 +224,7 @@ def wait_words(latest: dict[str, float]) -> str:
     share = f"{100 * wait:.0f} % of each step waits for data"
     if wait < WAIT_SHARE:
         return f"{sign('ok')} {share}"
-    return f"{sign('warning')} {share}: more loader threads (workers) or a larger cache would be faster"
+    return f"{sign('warning')} {share}: more workers or a larger cache_gb would be faster"
 
 
 def percent(share: float | None) -> str:
@@ -234,14 +234,12 @@ def percent(share: float | None) -> str:
 
 def step_lines(latest: dict[str, float]) -> list[str]:
     """Return the speed of the last steps."""
-    told = [
-        ("patches/s", latest.get("perf/samples_per_s"), "{:.3g}"),
-        ("a step", latest.get("perf/step_ms"), "{:.3g} ms"),
-        ("its data", latest.get("perf/data_ms"), "{:.3g} ms"),
-        ("the rest", latest.get("perf/compute_ms"), "{:.3g} ms"),
-        ("validation", latest.get("val/seconds"), "{:.3g} s"),
-    ]
-    return [f"{name:<10} {_UNKNOWN if value is None else form.format(value)}" for name, value, form in told]
+    rate, step, data = (latest.get(f"perf/{name}") for name in ("samples_per_s", "step_ms", "data_ms"))
+    lines = [] if rate is None else [f"{'patches/s':<10} {rate:.3g}"]
+    if step is not None:
+        waits = "" if data is None else f", {data:.3g} ms for data"
+        lines.append(f"{'a step':<10} {step:.3g} ms{waits}")
+    return lines
 
 
 def _meter(share: float | None) -> str:
@@ -311,7 +309,7 @@ def _gpu_note(facts: GpuFacts | None, told: GpuReading, memory: float | None) ->
         notes.append("memory nearly full")
         level = "warn"
     if facts is not None and facts.kind == "mig":
-        notes.append("part of a GPU: power, heat, clocks are the whole's")
+        notes.append("part of a GPU; heat is the whole's")
     return "; ".join(notes), level
 
 
@@ -322,7 +320,7 @@ def _cpu_rows(machine: Machine | None, reading: Reading) -> list[HostRow]:
         rows.append(HostRow("CPU", f"{percent(reading.cpu)}{processors}", reading.cpu))
     if reading.process_cpu is not None:
         threads = f", {text.counted(reading.threads, 'thread')}" if reading.threads is not None else ""
-        rows.append(HostRow("job", f"{reading.process_cpu:.1f} processors{threads}"))
+        rows.append(HostRow("job", f"{reading.process_cpu:.1f} CPUs{threads}"))
     return rows
 
 
@@ -333,7 +331,7 @@ def _memory_rows(machine: Machine | None, reading: Reading) -> list[HostRow]:
         rows.append(_filled("RAM", reading.memory_used_bytes, total))
     if reading.process_bytes is not None:
         mapped = reading.process_mapped_bytes
-        cached = f" and {text.size(mapped)} of files, which can be dropped" if mapped else ""
+        cached = f" + {text.size(mapped)} of files" if mapped else ""
         rows.append(HostRow("job holds", f"{text.size(reading.process_bytes)}{cached}"))
     if reading.swap_used_bytes:
         swap = _of(reading.swap_used_bytes, None if machine is None else machine.swap_bytes)
@@ -350,10 +348,8 @@ def _container_rows(machine: Machine | None, reading: Reading) -> list[HostRow]:
     elif machine is not None and limit is None:
         rows.append(HostRow("container", "no memory limit"))
     if reading.oom_kills:
-        killed = (
-            f"{text.counted(reading.oom_kills, 'process').replace('processs', 'processes')} killed for want of it"
-        )
-        rows.append(HostRow("memory", killed, level="bad"))
+        killed = "1 process" if reading.oom_kills == 1 else f"{text.count(reading.oom_kills)} processes"
+        rows.append(HostRow("OOM killed", killed, level="bad"))
     return rows
 
 

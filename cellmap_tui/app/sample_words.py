@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from cellmap_tui import text
-from cellmap_tui.app.sample_pictures import legend
+from cellmap_tui.app.sample_pictures import colour_of, legend
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.widgets.columns import Column
 
@@ -77,22 +77,31 @@ def scrub_words(shown: Shown, index: SampleIndex, width: int) -> str:
 def figures_words(shown: Shown) -> Content:
     """Return how prediction and truth differ in what is shown, with the colours of the error picture."""
     told = shown.overall
-    dice = "nothing here, in truth or prediction" if told.dice is None else f"Dice {told.dice:.2f} in this slice"
+    dice = "nothing here" if told.dice is None else f"Dice {told.dice:.2f}"
     counts = {"right": told.right, "hallucinated": told.false, "missed": told.missed}
-    square = "#" if ascii_only() else "■"
-    parts: list[str | tuple[str, str]] = [f"{dice}   "]
-    for name, (red, green, blue) in legend():
-        parts += [(square, f"rgb({red},{green},{blue})"), f" {name} {_percent(counts[name], told.total)}  "]
+    parts: list[str | tuple[str, str]] = [f"{dice}  "]
+    for name, colour in legend():
+        parts += [_square(colour), f" {name} {_percent(counts[name], told.total)}  "]
     parts.append(f"{'/' if ascii_only() else '╱'} unknown {_percent(told.total - told.known, told.total)}")
     return Content.assemble(*parts)
 
 
-def classes_words(shown: Shown, most: int = 6) -> str:
-    """Return the worst classes of the slice in one line."""
+def classes_words(shown: Shown, most: int = 5) -> Content:
+    """Return the worst classes of the slice in one line, each with its colour."""
     rows = [row for row in class_figures(shown) if row.figures.dice is not None]
-    words = [f"{text.cut_middle(text.printable(row.name), 16)} {row.figures.dice:.2f}" for row in rows[:most]]
-    more = f"  and {len(rows) - most} better" if len(rows) > most else ""
-    return f"worst first: {'  '.join(words)}{more}" if words else "no class in this slice"
+    if not rows:
+        return Content("no class in this slice")
+    parts: list[str | tuple[str, str]] = ["worst "]
+    for row in rows[:most]:
+        colour = colour_of(row.name, shown.sample.names.index(row.name))
+        name = text.cut_middle(text.printable(row.name), 12)
+        parts += [" ", _square(colour), f" {name} {row.figures.dice:.2f}"]
+    return Content.assemble(*parts)
+
+
+def _square(colour: tuple[int, int, int]) -> tuple[str, str]:
+    red, green, blue = colour
+    return ("#" if ascii_only() else "■", f"rgb({red},{green},{blue})")
 
 
 def _figure(value: float | None) -> str:

@@ -12,6 +12,7 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
 from cellmap_tui.app import run_words
+from cellmap_tui.app.charts import Line
 from cellmap_tui.app.machine_words import (
     GpuRow,
     gpu_columns,
@@ -28,11 +29,16 @@ from cellmap_tui.app.machine_words import (
 )
 from cellmap_tui.app.screens.live_base import LivePage
 from cellmap_tui.app.widgets.pane import Pane
+from cellmap_tui.app.widgets.small_multiples import SmallMultiples
 from cellmap_tui.app.widgets.table import VirtualTable
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
+    from collections.abc import Iterator
 
+    from textual.app import ComposeResult
+    from textual.events import Resize
+
+    from cellmap_tui.monitor.points import Points
     from cellmap_tui.services.telemetry_model import Machine, Reading
 
 LAST = 50
@@ -47,7 +53,7 @@ SPEEDS = (
 )
 NO_TELEMETRY = "this run has told nothing of its machine"
 FOREIGN = "a log of another tool tells nothing of its machine"
-_BAR = 16
+_BAR, _NARROW_BAR = 16, 8
 
 
 class GpuTable(VirtualTable[GpuRow]):
@@ -61,7 +67,7 @@ class GpuTable(VirtualTable[GpuRow]):
         return action != "select" and super().check_action(action, parameters)
 
 
-class LiveMachineScreen(LivePage):
+class LiveMachine(LivePage):
     """The machine of the run in hand."""
 
     AUTO_FOCUS = "GpuTable"
@@ -70,7 +76,7 @@ class LiveMachineScreen(LivePage):
     def compose_body(self) -> ComposeResult:
         """Yield GPUs, host, and time."""
         with Pane(id="gpus") as pane:
-            pane.set_title("GPUs")
+            pane.set_title("machine")
             yield Static(markup=False, id="no-gpu")
             yield GpuTable()
         with Container(id="below"):
@@ -82,6 +88,15 @@ class LiveMachineScreen(LivePage):
                 pane.set_title("where the time goes")
                 with VerticalScroll():
                     yield Static(markup=False, id="split")
+        with Pane(id="history") as pane:
+            pane.set_title("shares over time", "0 to 1")
+            yield SmallMultiples()
+
+    def on_resize(self, event: Resize) -> None:
+        """Make bars as long as there is room."""
+        super().on_resize(event)
+        if self.is_mounted:
+            self.show_live()
 
     def show_live(self) -> None:
         """Show the newest reading."""
@@ -96,9 +111,45 @@ class LiveMachineScreen(LivePage):
         if table.styles.height is None or table.styles.height.value != len(rows) + 1:
             table.styles.height = len(rows) + 1
         table.update_rows(rows)
-        lines = [share_line(row, _BAR) for row in host_rows(machine, reading)]
+        lines = [share_line(row, self._bar) for row in host_rows(machine, reading)]
         self._tell("#figures", "\n".join(lines) or self._nothing())
         self._tell("#split", "\n".join(self._time_lines()))
+        self._show_history(machine)
+
+    @property
+    def _bar(self) -> int:
+        return _NARROW_BAR if self.app.size.width < 100 else _BAR
+
+    def _show_history(self, machine: Machine | None) -> None:
+        drawn = [
+            (title, points, whole, owner)
+            for title, name, whole, owner in self._histories(machine)
+            if len(points := self._points(name))
+        ]
+        start_s = min((float(np.nanmin(points.time_s)) for _, points, _, _ in drawn), default=0.0)
+        charts = [
+            (title, Line(points.time_s - start_s, points.mean / whole, owner))
+            for title, points, whole, owner in drawn
+        ]
+        self.query_one("#history").set_class(not charts, "-none")
+        self.query_one(SmallMultiples).show(charts)
+
+    def _histories(self, machine: Machine | None) -> Iterator[tuple[str, str, float, int]]:
+        """Yield title, name, what is the whole, and colour of each share that is drawn."""
+        for gpu in machine.gpus if machine is not None else ():
+            yield f"gpu{gpu.index} busy", f"gpu{gpu.index}/utilisation", 1.0, 0
+            if gpu.memory_bytes:
+                yield f"gpu{gpu.index} memory", f"gpu{gpu.index}/memory_used_bytes", gpu.memory_bytes, 1
+        yield "CPU", "cpu", 1.0, 2
+        if machine is not None and machine.memory_bytes:
+            yield "RAM", "memory_used_bytes", machine.memory_bytes, 3
+        if machine is not None and machine.container_limit_bytes:
+            yield "container", "container_used_bytes", machine.container_limit_bytes, 4
+        yield "waits for data", "perf/data_wait", 1.0, 5
+
+    def _points(self, name: str) -> Points:
+        source = self.live.main
+        return source.series.points(name) if name.startswith("perf/") else source.telemetry.points(name)
 
     def _gpu_sentence(self, machine: Machine | None) -> str:
         return gpu_words(machine) if machine is not None or self.live.is_live else self._nothing()
@@ -111,13 +162,13 @@ class LiveMachineScreen(LivePage):
             return
         here = self.cellmap.host
         words = place_words(machine, reading, here, run_words.now(), is_live=self.live.is_live)
-        self.query_one("#host", Pane).set_title(words)
-        self.query_one("#gpus", Pane).set_title("GPUs", gpu_words(machine))
+        has_gpus = machine is not None and bool(machine.gpus)
+        self.query_one("#gpus", Pane).set_title(words, gpu_words(machine) if has_gpus else "")
 
     def _time_lines(self) -> list[str]:
         latest = self._means()
         split = split_of(self.live.main.facts.steps_per_epoch, latest)
-        lines = [*step_lines(latest), "", *split_lines(split, _BAR)]
+        lines = [*step_lines(latest), "", "of an epoch's time", *split_lines(split, self._bar)]
         wait = wait_words(latest)
         return [*lines, "", wait] if wait else lines
 

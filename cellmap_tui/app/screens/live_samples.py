@@ -51,7 +51,7 @@ class SliceClassTable(VirtualTable[ClassFigures]):
         super().__init__(class_columns(), row_key=lambda row: row.name, markable=False, empty="")
 
 
-class LiveSamplesScreen(LivePage):
+class LiveSamples(LivePage):
     """Slices of the run in hand.
 
     Parameters
@@ -60,6 +60,8 @@ class LiveSamplesScreen(LivePage):
         What is looked at.
     class_name
         A class to show alone; None: all.
+    epoch
+        The epoch to begin with, or the nearest that left slices; None: the newest, also as new ones come.
     """
 
     AUTO_FOCUS = "SampleView"
@@ -73,16 +75,16 @@ class LiveSamplesScreen(LivePage):
             self.index = index
             super().__init__()
 
-    def __init__(self, live: LiveRun, class_name: str | None = None) -> None:
+    def __init__(self, live: LiveRun, class_name: str | None = None, epoch: int | None = None) -> None:
         super().__init__(live)
-        self._class_name = class_name
+        self._class_name, self._epoch = class_name, epoch
         self._folder = SampleFolder(live.path)
 
     def compose_body(self) -> ComposeResult:
         """Yield the pictures, a line about them, and the classes beside."""
         with Pane(id="picture") as pane:
             pane.set_title(TITLE)
-            yield SampleView(self._class_name)
+            yield SampleView(self._class_name, self._epoch)
             with Container(id="facts"):
                 yield Static(markup=False, id="scrub")
                 yield Static(markup=False, id="figures")
@@ -126,7 +128,7 @@ class LiveSamplesScreen(LivePage):
             self.query_one(SliceClassTable).update_rows(())
             return
         self.query_one("#picture", Pane).set_title(title_words(shown), note_words(shown, self.view.index))
-        width = max(10, self.view.size.width - 24)
+        width = max(10, self.view.size.width - 50)
         told: dict[str, str | Content] = {
             "#scrub": scrub_words(shown, self.view.index, width),
             "#figures": figures_words(shown),

@@ -158,10 +158,10 @@ class SampleView(Widget, can_focus=True):
             self.error = error
             super().__init__()
 
-    def __init__(self, class_name: str | None = None, *, id: str | None = None) -> None:
+    def __init__(self, class_name: str | None = None, epoch: int | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.index = SampleIndex()
-        self.look = SampleLook(class_name=class_name)
+        self.look = SampleLook(epoch=epoch, class_name=class_name)
         self.shown: Shown | None = None
         self._reader = SampleReader()
         self._message = ""
