@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import CellmapError, RequestError
+from cellmap_tui.errors import CellmapError, RefusedError, RequestError
 from cellmap_tui.services.train_model import TrainRequest
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class DraftKeeper:
 
         Raises
         ------
-        OSError
+        RefusedError
             If the folder cannot be written.
         """
         try:
@@ -237,10 +237,12 @@ class DraftKeeper:
                         self._is_writing = False
                         return
                 write_draft(self._state_dir, draft)
-        except OSError:
+        except OSError as error:
             with self._lock:
                 self._is_writing = False
-            raise
+            raise RefusedError(
+                f"what is typed cannot be kept in {self._state_dir}: {error.strerror}", "w writes it where you say"
+            ) from None
 
 
 def _told(base: TrainRequest) -> TrainRequest:

@@ -65,16 +65,18 @@ def look_words(state: LookState | None) -> str:
     return f"looking: {said}{done}"
 
 
-def sum_words(look: Preflight) -> str:
-    """Return what a training takes, in one line."""
-    words = [look.device, f"{count(look.parameters)} parameters"] if look.parameters else [look.device]
-    if look.step_s is not None:
-        words.append(f"{look.step_s:.2g} s a step")
+def sum_words(look: Preflight, problems: int) -> str:
+    """Return whether it can be trained and what that takes, in one line."""
+    words = [f"{sign('error')} {problems} in the way" if problems else f"{sign('ok')} nothing in the way"]
     if look.eta_s is not None:
         words.append(f"{duration(look.eta_s)} in all")
+    if look.step_s is not None:
+        words.append(f"{look.step_s:.2g} s a step")
     if look.disk_bytes:
         words.append(f"{size(look.disk_bytes)} of checkpoints")
-    return "  ".join(words)
+    if look.parameters:
+        words.append(f"{count(look.parameters)} parameters")
+    return "   ".join(words)
 
 
 def force_question(rows: tuple[FindingRow, ...]) -> tuple[str, str]:

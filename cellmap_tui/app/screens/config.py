@@ -1,63 +1,32 @@
-"""The form of a training configuration: every key with its value, where that comes from, and what is wrong.
-
-What is typed is kept on disk at every key, so that a lost connection loses nothing. The screen edits a
-draft; what it comes to is read in a thread.
-"""
+"""The form of a training configuration: fill it in, allow its Python, save it as TOML, look, and train."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
-from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widgets import Input, Static
 
-from cellmap_tui.app.config_draft import ConfigDraft, DraftKeeper, read_draft
-from cellmap_tui.app.config_reading import ConfigReader, Reading, save_draft
-from cellmap_tui.app.config_rows import HERE, OTHER_GROUP, FormRow
-from cellmap_tui.app.config_words import form_columns, row_words, save_question, state_words, trouble_words
+from cellmap_tui.app.config_reading import Reading, save_draft
+from cellmap_tui.app.config_words import save_question
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.screens.sub import SubScreen
-from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
-from cellmap_tui.app.widgets.pane import Pane
-from cellmap_tui.app.widgets.table import VirtualTable
-from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
-from cellmap_tui.app.widgets.value_line import ValueLine
+from cellmap_tui.app.screens.config_form import ConfigForm
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.errors import CellmapError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from cellmap_tui.app.config_draft import ConfigDraft
     from cellmap_tui.app.screens.preflight import Outcome
     from cellmap_tui.learning.config_python import PythonFacts
     from cellmap_tui.services.train_model import TrainRequest
 
-MOST_CHANGES = 100
-"""Changes that can be taken back."""
 FILE = "config.toml"
-SAVED_WORDS = "what you type is kept, w writes a file"
 
 
-class ConfigTable(VirtualTable[FormRow]):
-    """The keys; ``enter`` changes one, ``space`` takes the next of its choices."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind("do.open", "select", "change", help="Change this key."),
-    ]
-
-    def __init__(self) -> None:
-        super().__init__(
-            form_columns(), row_key=lambda row: row.name, search_text=lambda row: row.search_text, markable=False
-        )
-
-
-class ConfigScreen(SubScreen):
+class ConfigScreen(ConfigForm):
     """A configuration to fill in; answers with the id of the run that was started, or None.
 
     Parameters
@@ -66,39 +35,10 @@ class ConfigScreen(SubScreen):
         What is filled in already; None: what was typed last.
     """
 
-    MODE = "train"
-    AUTO_FOCUS = "ConfigTable"
-    CSS_PATH = "config.tcss"
-    FAILURES: ClassVar[Mapping[str, str]] = {"config.read": "#keys"}
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.new", "start", "check and train", help="Look at memory, disk and time; then train, as a job."),
-        bind("do.filter", "filter"),
-        bind("do.undo", "undo"),
         bind("do.save", "save", help="Write the configuration as TOML; asks where."),
-        bind("config.problem", "problem"),
-        bind("do.stop", "take_back", "take back", show=False, help="Take the change of this key back."),
-        bind("config.changed", "changed", show=False),
-        bind("do.reload", "reload", show=False, help="Read the file again."),
-        bind("config.reset", "reset", show=False),
     ]
-
-    class Read(Message):
-        """It is known what a draft comes to."""
-
-        def __init__(self, reading: Reading) -> None:
-            self.reading = reading
-            super().__init__()
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the newest counts."""
-            return isinstance(message, ConfigScreen.Read)
-
-    class Opened(Message):
-        """It is known what was typed earlier."""
-
-        def __init__(self, draft: ConfigDraft | None) -> None:
-            self.draft = draft
-            super().__init__()
 
     class Saved(Message):
         """The configuration is on disk."""
@@ -112,288 +52,23 @@ class ConfigScreen(SubScreen):
         """A Python file may run."""
 
     def __init__(self, request: TrainRequest | None = None) -> None:
-        super().__init__()
-        self.draft = ConfigDraft() if request is None else ConfigDraft.of_request(request)
-        self.reading: Reading | None = None
-        self._request = request
-        self._past: list[ConfigDraft] = []
-        self._only_set = False
+        super().__init__(request)
         self._asked_of: set[str] = set()
-        self._is_open = False
-        self._line: tuple[str, str] | None = None
 
-    def compose_body(self) -> ComposeResult:
-        """Yield the keys, and what there is to know about one."""
-        with Pane(id="keys") as pane:
-            pane.set_title("configuration", "…")
-            yield FilterBar("key, part or word")
-            yield ConfigTable()
-        with Pane(id="about") as pane:
-            pane.set_title("about")
-            yield ValueLine()
-            with VerticalScroll(id="words", can_focus=False):
-                yield Static(markup=False, id="one")
-        with Pane(id="troubles") as pane:
-            pane.set_title("to put right")
-            with VerticalScroll():
-                yield Static(markup=False, id="all")
+    # Leave to run Python
 
-    def on_mount(self) -> None:
-        """Find what was typed earlier, then show the form."""
-        self._reader = ConfigReader(self.cellmap.settings)
-        self._keeper = DraftKeeper(self.cellmap.settings.state_dir)
-        self.query_one(ValueLine).display = False
-        self.watch(self.query_one(FilterBar), "text", self._narrow, init=False)
-        self._open()
-
-    def on_unmount(self) -> None:
-        """Keep the last keys."""
-        if self._is_open and self._keeper.offer(self.draft):
-            self._keeper.write()
-
-    @property
-    def table(self) -> ConfigTable:
-        """The keys."""
-        return self.query_one(ConfigTable)
-
-    @property
-    def line(self) -> ValueLine:
-        """The line in which a value is typed."""
-        return self.query_one(ValueLine)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what cannot be done now."""
-        if action == "undo":
-            return bool(self._past)
-        if action == "problem":
-            return self.reading is not None and bool(self.reading.wrong)
-        if action in {"start", "save", "filter"}:
-            return self._line is None
-        return super().check_action(action, parameters)
-
-    # What was typed earlier
-
-    @work(thread=True, exclusive=True, group="config.open", exit_on_error=False)
-    def _open(self) -> None:
-        self.post_message(self.Opened(read_draft(self.cellmap.settings.state_dir, self._request)))
-
-    @on(Opened)
-    def _begin(self, event: Opened) -> None:
-        self._is_open = True
-        if event.draft is not None:
-            self.draft = event.draft
-            if event.draft.edits or event.draft.typing:
-                self.app.notify("what was typed here before is back; R takes all of it back", timeout=4)
-        elif self._request is None and self.cellmap.split_path is not None:
-            self.draft = self.draft.edited("datasplit_path", str(self.cellmap.split_path))
-        self._look()
-
-    # What it comes to
-
-    def _change(self, draft: ConfigDraft, *, can_undo: bool = True) -> None:
-        """Take another draft: keep it on disk, and read what it comes to."""
-        if draft == self.draft:
-            return
-        if can_undo:
-            self._remember(replace(self.draft, typing=None))
-        self.draft = draft
-        if self._keeper.offer(draft):
-            self._keep()
-        self._look()
-        self.refresh_bindings()
-
-    def _remember(self, draft: ConfigDraft) -> None:
-        if not self._past or self._past[-1] != draft:
-            self._past = [*self._past[-MOST_CHANGES + 1 :], draft]
-            self.refresh_bindings()
-
-    @work(thread=True, group="config.keep", exit_on_error=False)
-    def _keep(self) -> None:
-        self._keeper.write()
-
-    def _look(self) -> None:
-        self.query_one("#keys", Pane).clear_error()
-        self._read(self.draft)
-
-    @work(thread=True, exclusive=True, group="config.read", exit_on_error=False)
-    def _read(self, draft: ConfigDraft) -> None:
-        self.post_message(self.Read(self._reader.read(draft)))
-
-    @on(Read)
-    def _show(self, event: Read) -> None:
-        reading = event.reading
-        if reading.draft != self.draft:
-            return
-        is_first = self.reading is None
-        self.reading = reading
-        self._show_rows()
-        name = "the defaults" if self.draft.config is None else str(self.draft.config)
-        self.query_one("#keys", Pane).set_title(f"configuration: {name}", SAVED_WORDS)
-        self.query_one("#all", Static).update(trouble_words(reading))
-        self._show_row()
-        self.refresh_bindings()
-        if is_first and self.draft.typing is not None:
-            self.table.go_to(self.draft.typing[0])
-            name, typed = self.draft.typing
-            self._open_line(name, dict(self.draft.edits).get(name, ""), typed)
-        if reading.asks is not None:
+    def shown(self, reading: Reading) -> None:
+        """Ask whether Python may run that the draft needs; once for each content."""
+        if reading.asks is not None and reading.asks.sha256 not in self._asked_of:
+            self._asked_of.add(reading.asks.sha256)
             self._ask_trust(reading.asks)
-
-    def _show_rows(self) -> None:
-        if self.reading is None:
-            return
-        rows = self.reading.rows
-        self.table.update_rows([row for row in rows if row.is_set or row.problem] if self._only_set else rows)
-        self._count()
-
-    @on(RowHighlighted, "ConfigTable")
-    def _show_row(self) -> None:
-        row = self.table.highlighted
-        is_open = self._line is not None
-        about = self.query_one("#about", Pane)
-        about.set_title(
-            "about" if row is None else f"{row.name}  ({row.group})", "enter keeps  esc as it was" if is_open else ""
-        )
-        self.query_one("#one", Static).update(row_words(row, self.reading, is_typed=is_open))
-
-    # Filter
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(FilterBar).input.focus()
-
-    def _narrow(self, text: str) -> None:
-        self.table.search(text)
-        self._count()
-
-    def _count(self) -> None:
-        shown, rows = len(self.table.index), self.table.index.rows
-        keys = f"{shown} of {len(rows)} keys" if shown != len(rows) else f"{shown} keys"
-        state = "" if self.reading is None else state_words(self.reading)
-        self.query_one(FilterBar).show_count(f"{state}   {keys}" if state else keys)
-
-    @on(FilterInput.Left)
-    def _back_to_the_table(self) -> None:
-        self.table.focus()
-
-    @on(FilterInput.Moved)
-    def _move_while_typing(self, event: FilterInput.Moved) -> None:
-        self.table.action_move(event.rows)
-
-    def action_changed(self) -> None:
-        """List only what somebody has set, or all keys."""
-        self._only_set = not self._only_set
-        self._show_rows()
-
-    def action_problem(self) -> None:
-        """Go to the next key that is wrong."""
-        wrong = [] if self.reading is None else [row.name for row in self.reading.wrong]
-        if not wrong:
-            return
-        if self.query_one(FilterBar).text:
-            self.query_one(FilterBar).text = ""
-        here = self.table.highlighted
-        at = wrong.index(here.name) + 1 if here is not None and here.name in wrong else 0
-        self.table.go_to(wrong[at % len(wrong)])
-        self.table.focus()
-
-    # Change a key
-
-    @on(RowSelected, "ConfigTable")
-    def _begin_change(self, event: RowSelected) -> None:
-        row: FormRow = event.row
-        if row.group == OTHER_GROUP:
-            self.app.notify(f"{row.problem}; it stands in the file itself", severity="warning")
-        elif row.choices:
-            self._choose(row)
-        else:
-            self._open_line(row.name, row.value if row.can_type else "")
-
-    def _choose(self, row: FormRow) -> None:
-        from cellmap_tui.app.widgets.pick import Pick
-
-        def take(answer: str | None) -> None:
-            if answer is not None and answer != row.value:
-                self._change(self.draft.edited(row.name, answer))
-
-        self.app.push_screen(Pick(row.name, row.choices, row.value), take)
-
-    def _open_line(self, name: str, start: str, text: str | None = None) -> None:
-        """Open the line of a key; `start` is its value, `text` what was typed already."""
-        self._line = (name, start)
-        line, typed = self.line, start if text is None else text
-        line.display = True
-        with line.prevent(Input.Changed):
-            line.value = typed
-        line.cursor_position = len(typed)
-        line.focus()
-        self._show_row()
-        self.refresh_bindings()
-
-    @on(Input.Changed, "ValueLine")
-    def _follow(self, event: Input.Changed) -> None:
-        if self._line is not None:
-            name, start = self._line
-            typing = None if event.value == start else (name, event.value)
-            self._change(replace(self.draft, typing=typing), can_undo=False)
-
-    @on(ValueLine.Kept)
-    def _keep_line(self, event: ValueLine.Kept) -> None:
-        if self._line is not None:
-            name, start = self._close_line()
-            settled = replace(self.draft, typing=None)
-            self._change(settled if event.value == start else settled.edited(name, event.value))
-
-    @on(ValueLine.Left)
-    def _drop_line(self) -> None:
-        if self._line is not None:
-            self._close_line()
-            typing, settled = self.draft.typing, replace(self.draft, typing=None)
-            self._change(settled, can_undo=False)
-            if typing is not None:
-                # Escape may be what a slow line made of another key: undo brings back what was typed.
-                self._remember(settled.edited(*typing))
-
-    def _close_line(self) -> tuple[str, str]:
-        line, self._line = self._line, None
-        assert line is not None
-        self.line.display = False
-        self.table.focus()
-        return line
-
-    def action_take_back(self) -> None:
-        """Take the change of the key under the cursor back."""
-        row = self.table.highlighted
-        if row is not None and row.origin == HERE:
-            self._change(self.draft.edited(row.name, ""))
-
-    def action_undo(self) -> None:
-        """Take the last change back."""
-        if self._past:
-            self._change(self._past.pop(), can_undo=False)
-
-    def action_reset(self) -> None:
-        """Take every change back."""
-        if self.draft.edits:
-            self._change(replace(self.draft, edits=()))
-            self.app.notify("every change is taken back; u brings them back", timeout=3)
 
     def action_reload(self) -> None:
         """Read the file again, and ask again whether it may run."""
         self._asked_of.clear()
-        self._reader = ConfigReader(self.cellmap.settings)
-        self._look()
-
-    @on(Pane.RetryAsked, "#keys")
-    def _retry(self) -> None:
-        self.action_reload()
-
-    # Leave to run Python
+        super().action_reload()
 
     def _ask_trust(self, facts: PythonFacts) -> None:
-        if facts.sha256 in self._asked_of:
-            return
-        self._asked_of.add(facts.sha256)
         from cellmap_tui.app.screens.trust import TrustQuestion
 
         def take(answer: bool | None) -> None:
@@ -411,7 +86,7 @@ class ConfigScreen(SubScreen):
 
     @on(Allowed)
     def _read_allowed(self) -> None:
-        self._look()
+        self.look()
 
     # Save
 
@@ -456,7 +131,7 @@ class ConfigScreen(SubScreen):
     def _tell_saved(self, event: Saved) -> None:
         self.app.notify(f"{event.path} written", title="configuration")
         if event.draft == self.draft:
-            self._change(event.draft.saved_as(event.path))
+            self.change(event.draft.saved_as(event.path))
 
     # Train
 

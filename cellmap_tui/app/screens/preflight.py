@@ -129,7 +129,7 @@ class PreflightScreen(SubScreen):
     def compose_body(self) -> ComposeResult:
         """Yield what was found, the classes, and one finding in full."""
         with Pane(id="findings") as pane:
-            pane.set_title("before training", look_words(None))
+            pane.set_title("before training")
             yield Static(look_words(None), markup=False, id="state")
             yield FindingTable()
         with Pane(id="classes") as pane:
@@ -142,7 +142,7 @@ class PreflightScreen(SubScreen):
             )
         with Pane(id="one") as pane:
             pane.set_title("in full")
-            with VerticalScroll(can_focus=False):
+            with VerticalScroll():
                 yield Static(markup=False, id="words")
 
     def on_mount(self) -> None:
@@ -211,20 +211,15 @@ class PreflightScreen(SubScreen):
     def _show(self) -> None:
         state = self._state
         look = None if state is None else state.look
-        words = look_words(state) if look is None else sum_words(look)
+        words = look_words(state) if look is None else sum_words(look, len(self.problems))
         shown = self.query_one("#state", Static)
         if str(shown.content) != words:
             shown.update(words)
-        self.query_one("#findings", Pane).set_title("before training", "" if look is None else self._verdict())
+        what = "" if look is None else "enter mends, n trains in spite of it" if self.problems else "n trains"
+        self.query_one("#findings", Pane).set_title("before training", what)
         self.query_one(FindingTable).update_rows(merged_rows(self._quick_rows, look))
         self.query_one("#classes VirtualTable", VirtualTable).update_rows(class_rows(look))
         self.refresh_bindings()
-
-    def _verdict(self) -> str:
-        problems = len(self.problems)
-        if problems:
-            return f"{problems} in the way: enter mends, n trains in spite of it"
-        return "nothing in the way: n trains"
 
     @on(RowHighlighted, "FindingTable")
     def _show_one(self) -> None:
