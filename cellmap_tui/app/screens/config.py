@@ -37,7 +37,14 @@ class ConfigScreen(ConfigForm):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("do.new", "start", "check and train", help="Look at memory, disk and time; then train, as a job."),
+        bind("do.filter", "filter"),
+        bind("do.undo", "undo"),
         bind("do.save", "save", help="Write the configuration as TOML; asks where."),
+        bind("config.problem", "problem"),
+        bind("do.stop", "take_back", "take back", show=False, help="Take the change of this key back."),
+        bind("config.changed", "changed", show=False),
+        bind("do.reload", "reload", show=False, help="Read the file again."),
+        bind("config.reset", "reset", show=False),
     ]
 
     class Saved(Message):
@@ -58,8 +65,8 @@ class ConfigScreen(ConfigForm):
     # Leave to run Python
 
     def shown(self, reading: Reading) -> None:
-        """Ask whether Python may run that the draft needs; once for each content."""
-        if reading.asks is not None and reading.asks.sha256 not in self._asked_of:
+        """Ask whether Python may run that the draft needs; once for each content, and not while a path is typed."""
+        if reading.asks is not None and not self.is_typing and reading.asks.sha256 not in self._asked_of:
             self._asked_of.add(reading.asks.sha256)
             self._ask_trust(reading.asks)
 

@@ -68,15 +68,6 @@ class ConfigForm(SubScreen):
     AUTO_FOCUS = "ConfigTable"
     CSS_PATH = "config.tcss"
     FAILURES: ClassVar[Mapping[str, str]] = {"config.read": "#keys"}
-    BINDINGS: ClassVar[list[BindingType]] = [
-        bind("do.filter", "filter"),
-        bind("do.undo", "undo"),
-        bind("config.problem", "problem"),
-        bind("do.stop", "take_back", "take back", show=False, help="Take the change of this key back."),
-        bind("config.changed", "changed", show=False),
-        bind("do.reload", "reload", show=False, help="Read the file again."),
-        bind("config.reset", "reset", show=False),
-    ]
 
     class Read(Message):
         """It is known what a draft comes to."""
@@ -153,6 +144,11 @@ class ConfigForm(SubScreen):
     def line(self) -> ValueLine:
         """The line in which a value is typed."""
         return self.query_one(ValueLine)
+
+    @property
+    def is_typing(self) -> bool:
+        """Whether a value is being typed."""
+        return self._line is not None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
@@ -248,7 +244,7 @@ class ConfigForm(SubScreen):
 
     @on(RowHighlighted, "ConfigTable")
     def _show_row(self) -> None:
-        row, is_open = self._row_in_hand(), self._line is not None
+        row, is_open = self._row_in_hand(), self.is_typing
         about = self.query_one("#about", Pane)
         about.set_title(
             "about" if row is None else f"{row.name}  ({row.group})", "enter keeps  esc as it was" if is_open else ""
