@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from textual import work
 
 from cellmap_tui.app.run_actions import RunScreen
-from cellmap_tui.app.run_words import progress_words, share
 from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.app.widgets.edit_line import EditLine
 from cellmap_tui.text import printable
@@ -61,6 +60,24 @@ class LiveControl(RunScreen):
         """Return the learning rate as it is now, to be edited; a screen knows."""
         return ""
 
+    def place_words(self) -> str:
+        """Return where the chosen run is, such as ``at step 1 200``; a screen knows."""
+        return ""
+
+    def action_stop(self) -> None:
+        """Ask, then stop the chosen run; asked again while it stops, end it at once."""
+        run = self.chosen_run()
+        if run is None:
+            return
+
+        def answered(answer: bool | None) -> None:
+            if answer:
+                self._control(run, "stop")
+
+        name = f"{printable(run.run_id)}{self.place_words()}"
+        question, cost = stop_again_question if run.state == "stopping" else stop_question
+        self.app.push_screen(Confirm(question.format(name), cost, yes="stop it", no="let it go on"), answered)
+
     def _confirm(self, action: str, question: str, cost: str, *, yes: str, no: str) -> None:
         run = self.chosen_run()
         if run is None:
@@ -70,7 +87,7 @@ class LiveControl(RunScreen):
             if answer:
                 self._steer(run, action, None)
 
-        name = f"{printable(run.run_id)}" + (f" at {progress_words(run)}" if share(run) is not None else "")
+        name = f"{printable(run.run_id)}{self.place_words()}"
         self.app.push_screen(Confirm(question.format(name), cost, yes=yes, no=no), answered)
 
     @work(thread=True, group="run.control", exit_on_error=False)
@@ -82,6 +99,11 @@ class LiveControl(RunScreen):
         self.app.call_from_thread(self.app.notify, f"Asked for {ASK_WORDS[action]}; the log says when it is done.")
 
 
+stop_question = ("Stop {}?", "It finishes the step at hand and saves a checkpoint; `r` goes on from there later.")
+stop_again_question = (
+    "Stop {} at once?",
+    "It was asked to stop and is still finishing its step. What it learned since the last checkpoint is lost.",
+)
 validate_question = (
     "Validate {} now?",
     "Training waits meanwhile, as long as the last validation took; the result stands among the others.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cellmap_tui.app.live_words import best, short_name, source_name
+from cellmap_tui.app.run_words import progress_words
 from cellmap_tui.app.widgets.training_table import TrainingRow
 
 if TYPE_CHECKING:
@@ -33,7 +34,17 @@ def _row(path: Path, name: str, run: RunSummary | None, source: Source | None, l
         path=path,
         name=name,
         run=run,
+        done=_done(run, source),
         note="" if top is None else f"{top[0]:.3f}",
         is_main=live is not None and path == live.path,
         colour=live.colour_of(source) if live is not None and source is not None else None,
     )
+
+
+def _done(run: RunSummary | None, source: Source | None) -> str:
+    """Return how much is done: by steps where they are known, else by epochs; what else it counts is no share."""
+    if source is not None and source.facts.planned_steps and source.series.last_step is not None:
+        return f"{100 * source.series.last_step / source.facts.planned_steps:.0f} %"
+    if run is None or (run.unit != "epochs" and run.state != "done"):
+        return "-"
+    return progress_words(run)

@@ -22,14 +22,14 @@ from cellmap_tui.app.live_export import LiveExport
 from cellmap_tui.app.live_rows import training_rows
 from cellmap_tui.app.run_words import clock_words
 from cellmap_tui.app.screens.sub import SubScreen
-from cellmap_tui.app.screens.training_charts import TrainingCharts
+from cellmap_tui.app.screens.training_charts import MetricFilterBar, TrainingCharts
+from cellmap_tui.app.screens.training_filter import RunsFilter, TrainingFilter
 from cellmap_tui.app.screens.training_pages import TrainingPages
-from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.run_log import RunLog
 from cellmap_tui.app.widgets.table_messages import RowSelected
 from cellmap_tui.app.widgets.training_table import NOTHING, TrainingRow, TrainingTable
-from cellmap_tui.text import printable
+from cellmap_tui.text import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ BEAT_S = 1.0
 STRIP_LINES = 3
 
 
-class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, SubScreen):
+class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl, LiveExport, SubScreen):
     """The trainings below the runs root, one of them in hand.
 
     Parameters
@@ -90,6 +90,7 @@ class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, Sub
         ),
         bind("do.export", "export", show=False, help="Write the chart in hand as CSV, JSON, SVG or PNG."),
         bind("do.log", "full_log", show=False),
+        bind("do.close", "close", show=False, help="Close the innermost thing; at last go back to the split."),
         bind("do.open", "enlarge", show=False, help="Enlarge the chart; again to restore it."),
     ]
 
@@ -114,13 +115,14 @@ class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, Sub
         """Yield where it stands, charts, trainings, classes, machine and log."""
         yield Static(NOTHING, id="status", markup=False)
         yield Static(id="finding", markup=False)
-        yield FilterBar("loss, val/*, /dice.(er|mito)/, loss OR lr, NOT perf …")
+        yield MetricFilterBar("loss, val/*, /dice.(er|mito)/, loss OR lr, NOT perf …")
         with Container(id="middle"):
             with Pane(id="charts"):
                 yield from self.compose_charts()
             with Vertical(id="side"):
                 with Pane(id="runs") as pane:
                     pane.set_title("trainings", "⏎ look at  ␣ overlay")
+                    yield RunsFilter("part of a name, cfg.lr>=1e-3, cfg.model~unet …")
                     yield TrainingTable()
                 with Pane(id="machine") as pane:
                     pane.set_title("machine and loader", "M more")
@@ -146,11 +148,6 @@ class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, Sub
     def on_resize(self, event: Resize) -> None:
         """Draw what has room now."""
         self.call_after_refresh(self._show_all)
-
-    @property
-    def table(self) -> TrainingTable:
-        """The trainings."""
-        return self.query_one(TrainingTable)
 
     def chosen_run(self) -> RunSummary | None:
         """Return the training that the keys are about: the one in hand."""
@@ -254,6 +251,13 @@ class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, Sub
             self._show_rows()
             self._look()
 
+    def action_filter(self) -> None:
+        """Type a filter: of the trainings where these have the focus, else of the metrics."""
+        if self.table.has_focus:
+            self.ask_runs_filter()
+        else:
+            super().action_filter()
+
     def action_runs(self) -> None:
         """Show all trainings, or the charts again."""
         if self.has_class("-wide") and not self.has_class("-low"):
@@ -264,8 +268,11 @@ class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, Sub
 
     def action_close(self) -> None:
         """Close the innermost thing: the list of trainings, a filter, an enlarged chart, this page."""
-        if self.has_class("-runs"):
+        if self.has_class("-runs") and not self.runs_filter.text:
             self.action_runs()
+        elif self.maximized is None and self.runs_filter.text and self.table.has_focus:
+            self.runs_filter.text = ""
+            self.runs_filter.remove_class("-open")
         elif self.maximized is None and self.filter_bar.text:
             self.filter_bar.text = ""
             self.remove_class("-filtered")
@@ -363,6 +370,11 @@ class TrainingScreen(TrainingCharts, TrainingPages, LiveControl, LiveExport, Sub
             self.app.notify("There is nothing in this chart yet.")
         else:
             self.ask_export(view, printable(self.live.main.name))
+
+    def place_words(self) -> str:
+        """Return where the run in hand is."""
+        step = self.live.main.series.last_step if self.live is not None else None
+        return "" if step is None else f" at step {count(step)}"
 
     def rate_now(self) -> str:
         """Return the learning rate as it is now."""

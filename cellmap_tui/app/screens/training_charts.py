@@ -32,11 +32,16 @@ _AXES = {"step": "steps", "epoch": "epochs", "time": "time of day", "elapsed": "
 _DRAWN, _HIDDEN = "x ", "  "
 
 
+class MetricFilterBar(FilterBar):
+    """The filter line of the metrics."""
+
+
 class TrainingChart(LineChart):
     """A chart that leaves the footer to the keys that steer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("chart.fit", "fit", show=False),
+        bind("chart.smoother", "ask('smoother')", show=False),
         bind("chart.axis", "ask('axis')", show=False),
         bind("chart.log_y", "ask('log_y')", show=False),
     ]
@@ -99,9 +104,9 @@ class TrainingCharts(LiveWatch):
         return next((pane for pane in panes if pane.has_class("-front")), panes[0])
 
     @property
-    def filter_bar(self) -> FilterBar:
+    def filter_bar(self) -> MetricFilterBar:
         """The filter line of the metrics."""
-        return self.query_one(FilterBar)
+        return self.query_one(MetricFilterBar)
 
     @property
     def shows_one(self) -> bool:

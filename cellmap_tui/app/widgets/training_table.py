@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.message import Message
 
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.run_words import age_words, progress_words, state_words
+from cellmap_tui.app.run_words import age_words, state_words
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.app.widgets.table import VirtualTable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.summary import RunSummary
 
 NOTHING = "no training yet: n starts one from a configuration, which P on the Train screen writes"
+NONE_HERE = "no training here: n starts one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class TrainingRow:
     """What it is called, short."""
     run: RunSummary | None = None
     """Where it stands; None: a log of another tool."""
+    done: str = "-"
+    """How much of it is done."""
     note: str = ""
     """Its best Dice, or what is wrong."""
     is_main: bool = False
@@ -58,7 +61,7 @@ class TrainingTable(VirtualTable[TrainingRow]):
             super().__init__()
 
     def __init__(self) -> None:
-        super().__init__(columns(), row_key=lambda row: row.path, markable=False, empty=NOTHING,
+        super().__init__(columns(), row_key=lambda row: row.path, markable=False, empty=NONE_HERE,
                          search_text=lambda row: f"{row.name} {row.path.name}")  # fmt: skip
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -77,7 +80,7 @@ def columns() -> tuple[Column[TrainingRow], ...]:
         Column("drawn", "", 1, _drawn, look=lambda row: "accent" if row.colour is not None else "dim"),
         Column("name", "training", 12, lambda row: printable(row.name), max_width=24),
         Column("state", "state", 9, _state),
-        Column("progress", "done", 5, lambda row: progress_words(row.run) if row.run else "-", align="right"),
+        Column("progress", "done", 5, lambda row: row.done, align="right"),
         Column("note", "Dice", 5, lambda row: row.note, align="right", priority=1),
         Column("age", "took", 10, lambda row: age_words(row.run) if row.run else "-", align="right", priority=2),
         Column("says", "says", 20, _says, max_width=100, priority=3),
