@@ -194,11 +194,13 @@ def _plain(text: str) -> str:
 
 
 def write_text(frame: Frame, row: int, column: int, text: str, style: int, *, ascii: bool) -> None:
-    """Write text, cut at the right edge."""
+    """Write text, cut at both edges."""
     height, width = frame.codes.shape
+    if column < 0:
+        text, column = text[-column:], 0
     if not 0 <= row < height or column >= width:
         return
-    shown = (_plain(text) if ascii else text)[: width - max(0, column)]
+    shown = (_plain(text) if ascii else text)[: width - column]
     end = column + len(shown)
     frame.codes[row, column:end] = np.frombuffer(shown.encode("utf-32-le"), "<u4")
     frame.styles[row, column:end] = style
