@@ -12,12 +12,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cellmap_tui.app.chart_frame import AXIS, BAND, COLOURS, CURSOR, HEAT, HEATS, HERE, LINE, NAME, WORDS, Frame
+from cellmap_tui.app.widgets.terse_strip import TerseStrip
 
 if TYPE_CHECKING:
     from rich.style import Style
-
-JOIN = 6
-"""Cells that did not change between two that did are sent too: moving the cursor costs as much."""
 
 _PARTS = {
     AXIS: "axis",
@@ -102,6 +100,10 @@ class FrameView(Widget, can_focus=True):
         self._styles.clear()
         self._strips.clear()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return lines that are sent with few bytes."""
+        return [TerseStrip(strip._segments, strip._cell_length) for strip in super().render_lines(crop)]
+
     def render_line(self, y: int) -> Strip:
         """Return one line."""
         strip = self._strips.get(y)
@@ -134,14 +136,12 @@ def changed_regions(before: Frame | None, after: Frame) -> list[Region] | None:
     # The colour of text is not seen where there is none, that of a ground is.
     visible = (after.codes != ord(" ")) | (after.styles >= HERE) | (before.styles >= HERE)
     differs = (before.codes != after.codes) | ((before.styles != after.styles) & visible)
-    regions = []
-    for row in np.flatnonzero(differs.any(axis=1)).tolist():
-        columns = np.flatnonzero(differs[row])
-        gaps = np.flatnonzero(np.diff(columns) > JOIN)
-        starts = columns[np.concatenate([[0], gaps + 1])].tolist()
-        ends = columns[np.concatenate([gaps, [-1]])].tolist()
-        regions += [Region(start, row, end + 1 - start, 1) for start, end in zip(starts, ends, strict=True)]
-    return regions
+    # One part a line: Textual sends a line from the widget's left edge to the end of each part of it.
+    rows = np.flatnonzero(differs.any(axis=1))
+    starts = differs[rows].argmax(axis=1)
+    ends = differs.shape[1] - differs[rows, ::-1].argmax(axis=1)
+    parts = zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    return [Region(start, row, end - start, 1) for row, start, end in parts]
 
 
 def joined(frame: Frame, y: int) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
