@@ -23,7 +23,11 @@ CLASS_METRIC = "val/dice/"
 EQUAL_DICE = 0.001
 """Two values of a class that differ by no more are equal."""
 _OF_CLASSES = ("loss/", *(f"val/{what}/" for what in ("dice", "iou", "precision", "recall", "loss", "score")))
-_MUST_AGREE = ("datasplit_path", "input_array_info", "target_array_info", "ignore_padding")
+_MUST_AGREE = {
+    **dict.fromkeys(("datasplit_path", "input_array_info", "target_array_info", "ignore_padding"), "the numbers do"),
+    **dict.fromkeys(("loss", "criterion", "weight_loss"), "the losses do"),
+}
+"""Keys in which trainings must agree for their numbers to compare, and which do not compare else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +238,9 @@ def _warnings(names: Sequence[str], sources: Sequence[Source], best: Sequence[Be
     if len(metrics := {at.metric for at in best if at.metric}) > 1:
         yield f"the best epochs are chosen by different values: {', '.join(sorted(metrics))}"
     configs = [source.facts.config for source in sources]
-    for key in _MUST_AGREE:
+    for key, what in _MUST_AGREE.items():
         if all(key in config for config in configs) and len({_config_text(config[key]) for config in configs}) > 1:
-            yield f"{key} differs, so the numbers do not measure the same"
+            yield f"{key} differs, so {what} not measure the same"
 
 
 def _start_s(told: Told) -> float:

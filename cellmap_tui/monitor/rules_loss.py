@@ -46,7 +46,7 @@ def diverging(told: Told) -> Finding | None:
     least, now = float(parts.value[lowest]), float(parts.value[-1])
     gain, lost = max(0.0, float(parts.value[0]) - least), now - least
     scale = max(gain, abs(least))
-    noise = max(float(parts.spread[lowest]), float(np.median(parts.spread[: lowest + 1])))
+    noise = max(float(parts.noise[lowest]), float(np.median(parts.noise[: lowest + 1])))
     # Two parts must be up: one alone is an outlier of a short history.
     is_up = len(parts.value) < 4 or float(parts.value[-2]) - least > 0.5 * at.DIVERGED_SHARE * scale
     if not is_up or lost <= max(at.DIVERGED_NOISE * noise, at.DIVERGED_SHARE * scale):
@@ -116,8 +116,8 @@ def _still(told: Told) -> Finding | None:
     if parts is None or len(parts.value) < 4 or (told.last_step or 0) < at.STILL_STEPS:
         return None
     first, least = float(parts.value[0]), float(np.min(parts.value[1:]))
-    is_rising = float(parts.value[-1]) - first > at.DIVERGED_NOISE * float(parts.spread[0])
-    if is_rising or first - least > max(at.STILL_GAIN * abs(first), float(parts.spread[0]) / 2):
+    is_rising = float(parts.value[-1]) - first > at.DIVERGED_NOISE * float(np.median(parts.noise))
+    if is_rising or first - least > max(at.STILL_GAIN * abs(first), at.STILL_NOISE * float(np.median(parts.noise))):
         return None
     evidence = f"{value_words(first)} at the start, {value_words(float(parts.value[-1]))} now"
     setting = "look at learning_rate, at the classes' crops (samples), and at the loss"

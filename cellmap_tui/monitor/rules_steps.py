@@ -17,35 +17,35 @@ if TYPE_CHECKING:
     from cellmap_tui.monitor.told import Told
     from cellmap_tui.monitor.windows import Known
 
-_MEASURES = ("val/recall/", "val/dice/")
+_MEASURES = ("val/recall/", "validation/recall/", "val/dice/", "validation/dice/")
 
 
 def never_predicted(told: Told) -> Iterator[Finding]:
     """Find classes that are in the validation crops and that the network does not predict, or not any more."""
-    never, gone = [], []
+    never: dict[str, Known] = {}
+    gone: dict[str, Known] = {}
     for name, values in _classes(told):
-        if len(values.value) >= at.NEVER_VALIDATIONS and float(np.max(values.value)) < at.NEVER_RECALL:
-            never.append(name)
-        elif (
-            len(values.value) > at.GONE_VALIDATIONS
-            and float(np.max(values.value[-at.GONE_VALIDATIONS :])) < at.NEVER_RECALL
-            and float(np.max(values.value)) > at.GONE_DICE
-        ):
-            gone.append(name)
-    validations = max((len(values.value) for _, values in _classes(told)), default=0)
-    for names, words, since in (
-        (never, "never predicted", validations),
-        (gone, "not predicted any more", at.GONE_VALIDATIONS),
-    ):
-        if names:
-            are = "is" if len(names) == 1 else "are"
-            yield Finding(
-                "warn",
-                "never_predicted",
-                f"{names_words(names, at.NAMED_CLASSES)} {are} {words}",
-                f"recall 0 in {'all' if names is never else 'the last'} {since} validations, though present",
-                "raise foreground_share, set weight_loss = true, or learn it at a finer scale; it may need longer",
+        highest, was_predicted = values.value[-at.NEVER_VALIDATIONS :], float(np.max(values.value)) > at.GONE_DICE
+        if not was_predicted and len(highest) >= at.NEVER_VALIDATIONS and float(np.max(highest)) < at.NEVER_RECALL:
+            never[name] = values
+        elif was_predicted and float(np.max(values.value[-at.GONE_VALIDATIONS :])) < at.NEVER_RECALL:
+            gone[name] = values
+    setting = "raise foreground_share, set weight_loss = true, learn it at a finer scale, or give it longer"
+    for found, words in ((never, "never predicted"), (gone, "not predicted any more")):
+        if found:
+            are = "is" if len(found) == 1 else "are"
+            most = max(float(np.max(values.value)) for values in found.values())
+            waited = min(_validations_at_zero(values) for values in found.values())
+            evidence = (
+                f"recall 0 in the last {waited} validations, {value_words(most)} at most before, though present"
             )
+            sentence = f"{names_words(list(found), at.NAMED_CLASSES)} {are} {words}"
+            yield Finding("warn", "never_predicted", sentence, evidence, setting)
+
+
+def _validations_at_zero(values: Known) -> int:
+    above = np.flatnonzero(values.value >= at.NEVER_RECALL)
+    return len(values.value) - (int(above[-1]) + 1 if len(above) else 0)
 
 
 def exploding(told: Told) -> Finding | None:

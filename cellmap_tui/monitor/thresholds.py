@@ -21,10 +21,10 @@ NAN_SHARE = 0.01
 
 BLOCKS = 20
 """Parts that a history is cut into; medians of parts are compared, not points."""
-BLOCK_POINTS = 8
+BLOCK_POINTS = 6
 """Fewest points of a part: below, its median is noise."""
 DIVERGED_NOISE = 6.0
-"""Rise of the loss over its lowest part, in spreads (median absolute deviation) of that part."""
+"""Rise of the loss over its lowest part, in noise: what neighbouring points of a part differ by."""
 DIVERGED_SHARE = 0.5
 """Rise over the lowest part, as a share of what had been gained until then, and of the lowest value itself."""
 DIVERGED_LOST = 1.0
@@ -44,6 +44,8 @@ STILL_STEPS = 100
 """Steps after which a loss that has not fallen at all is told of."""
 STILL_GAIN = 0.01
 """Least fall of the loss since the start, as a share of its first value."""
+STILL_NOISE = 2.0
+"""The same in noise; a median of six points is off by half of it."""
 OVERFIT_VALIDATIONS = 5
 """Validations since the lowest validation loss."""
 OVERFIT_RISE = 0.05
@@ -56,7 +58,7 @@ OVERFIT_DICE = 0.01
 # -- classes -----------------------------------------------------------------------------------
 
 NEVER_VALIDATIONS = 5
-"""Validations in which a class was never predicted; rare classes often need the first few."""
+"""Validations in a row in which a class was not predicted; rare classes often need the first few."""
 GONE_VALIDATIONS = 3
 """Validations in which a class that had been predicted is not any more."""
 GONE_DICE = 0.05

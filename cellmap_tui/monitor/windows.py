@@ -20,8 +20,8 @@ class Blocks(NamedTuple):
 
     value: NDArray[np.float64]
     """Median of each part; broken numbers left out."""
-    spread: NDArray[np.float64]
-    """Median absolute deviation of each part."""
+    noise: NDArray[np.float64]
+    """What neighbours in a part typically differ by, scaled to a median absolute deviation; a trend is no noise."""
     step: NDArray[np.int64]
     """Last step of each part."""
 
@@ -72,8 +72,9 @@ def blocks(values: Known, parts: int = at.BLOCKS, least: int = at.BLOCK_POINTS) 
     first = total - size * parts
     table = values.value[first:].reshape(parts, size)
     middle = np.median(table, axis=1)
-    spread = np.median(np.abs(table - middle[:, None]), axis=1)
-    return Blocks(middle, spread, values.step[first:].reshape(parts, size)[:, -1])
+    # Neighbours of white noise differ by 1.41 times its deviation.
+    noise = np.median(np.abs(np.diff(table, axis=1)), axis=1) / np.sqrt(2)
+    return Blocks(middle, noise, values.step[first:].reshape(parts, size)[:, -1])
 
 
 def recent(values: Known, seconds: float = at.RECENT_S, skip: int = at.SETTLE_POINTS) -> Known:

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.commands import Subparsers, add_command
 from cellmap_tui.cli.commands.runs_compare import add_compare
+from cellmap_tui.cli.commands.runs_show import (
+    add_frame_options,
+    clock_words,
+    plain,
+    runs_root,
+    share_words,
+    show,
+    took_words,
+)
 from cellmap_tui.errors import RefusedError, RequestError
-from cellmap_tui.text import count, duration, printable, size
+from cellmap_tui.text import count, printable, size
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from cellmap_tui.cli.context import Context
     from cellmap_tui.jobs.summary import RunSummary
@@ -24,7 +32,9 @@ EXAMPLES = """\
   cellmap-tui runs follow latest      events as they come, until the run ends
   cellmap-tui runs attach latest      the app on that run
   cellmap-tui runs stop 2026          any part of an id that names one run will do
+  cellmap-tui runs show 7f3a --once       a training's live screen as text, once; also logs/tensorboard, log.csv
   cellmap-tui runs compare 7f3a R.json   two evaluations: runs, or their result files
+  cellmap-tui runs compare 7f3a 9c21     two trainings: configuration, metrics, best epochs, classes
   cellmap-tui runs prune --older-than 30
 """
 DAY_S = 86_400
@@ -49,7 +59,7 @@ def add(subparsers: Subparsers) -> None:
         if name not in {"list", "prune"}:
             verb.add_argument("run", metavar="RUN", help="id, a part of it that names one run, or latest")
         if name == "show":
-            verb.add_argument("--once", action="store_true", help="print once (it always does; kept for scripts)")
+            add_frame_options(verb)
         if name == "stop":
             verb.add_argument("--force", action="store_true", help="end the process without waiting for its step")
         if name == "prune":
@@ -65,26 +75,13 @@ def list_all(_args: argparse.Namespace, context: Context) -> int:
     """List all runs."""
     from cellmap_tui.jobs.runs import list_runs
 
-    summaries = list_runs(_root(context))
+    summaries = list_runs(runs_root(context))
     if context.json:
-        output.write_json([_plain(summary) for summary in summaries])
+        output.write_json([plain(summary) for summary in summaries])
     elif summaries:
         output.write_table([_row(summary) for summary in summaries])
     else:
-        diagnostics.note(f"no runs in {_root(context)}")
-    return diagnostics.DONE
-
-
-def show(args: argparse.Namespace, context: Context) -> int:
-    """Show one run."""
-    from cellmap_tui.jobs.runs import find_run, show_run
-
-    summary = show_run(find_run(_root(context), args.run))
-    if context.json:
-        output.write_json(_plain(summary))
-        return diagnostics.DONE
-    for name, value in _details(summary):
-        output.write(f"{name:10} {printable(value)}")
+        diagnostics.note(f"no runs in {runs_root(context)}")
     return diagnostics.DONE
 
 
@@ -92,7 +89,7 @@ def attach(args: argparse.Namespace, context: Context) -> int:
     """Open the app on one run."""
     from cellmap_tui.jobs.runs import find_run
 
-    run = find_run(_root(context), args.run)
+    run = find_run(runs_root(context), args.run)
     if not context.has_terminal or context.batch:
         raise RequestError("runs attach needs a terminal", f"headless: cellmap-tui runs follow {run.run_id}")
     from cellmap_tui.app.app import run_app
@@ -108,7 +105,7 @@ def follow(args: argparse.Namespace, context: Context) -> int:
     from cellmap_tui.jobs.runs import find_run, show_run
     from cellmap_tui.jobs.watch import follow as follow_events
 
-    run = find_run(_root(context), args.run)
+    run = find_run(runs_root(context), args.run)
     for event in follow_events(run):
         if context.json:
             output.write_event(event.kind, time_s=event.time_s, **event.fields)
@@ -127,7 +124,7 @@ def stop(args: argparse.Namespace, context: Context) -> int:
     """Ask a run to stop."""
     from cellmap_tui.jobs.runs import find_run, stop_run
 
-    run = find_run(_root(context), args.run)
+    run = find_run(runs_root(context), args.run)
     how = stop_run(run, force=args.force)
     words = "asked to stop after the step at hand" if how == "asked" else "its process was told to end"
     return _say(context, run.run_id, how, words)
@@ -138,7 +135,7 @@ def pause(args: argparse.Namespace, context: Context) -> int:
     from cellmap_tui.jobs.rundir import resume_command
     from cellmap_tui.jobs.runs import find_run, pause_run
 
-    run = find_run(_root(context), args.run)
+    run = find_run(runs_root(context), args.run)
     pause_run(run)
     return _say(context, run.run_id, "asked", f"asked to pause; go on with: {resume_command(run)}")
 
@@ -149,7 +146,7 @@ def resume(args: argparse.Namespace, context: Context) -> int:
     from cellmap_tui.jobs.rundir import read_request
     from cellmap_tui.jobs.runs import find_run, requeue, resume_run, show_run
 
-    run = find_run(_root(context), args.run)
+    run = find_run(runs_root(context), args.run)
     if context.batch and not context.detach and not show_run(run).is_live:
         requeue(run)
         return run_here(context, run, read_request(run).command, lambda _: output.write(f"{run.run_id} is done"))
@@ -163,7 +160,7 @@ def prune(args: argparse.Namespace, context: Context) -> int:
     from cellmap_tui.jobs.runs import find_run, prune_plan
     from cellmap_tui.jobs.runs import prune as remove
 
-    root = _root(context)
+    root = runs_root(context)
     ids = {find_run(root, ref).run_id for ref in args.runs} if args.runs else None
     plan = prune_plan(root, run_ids=ids, older_than_s=args.older_than * DAY_S)
     if not context.json:
@@ -184,68 +181,16 @@ def prune(args: argparse.Namespace, context: Context) -> int:
     return diagnostics.FAILED if result.failed else diagnostics.DONE
 
 
-def _root(context: Context) -> Path:
-    from cellmap_tui.services.settings import checked_runs_root
-
-    return checked_runs_root(context.settings)
-
-
-def _plain(summary: RunSummary) -> object:
-    from cellmap_tui.services.models import to_builtins
-
-    return to_builtins(summary)
-
-
 def _row(summary: RunSummary) -> dict[str, object]:
     return {
         "run": summary.run_id,
         "command": summary.command,
         "state": summary.state,
-        "progress": _share(summary),
-        "started": _clock(summary.started_s or summary.created_s),
-        "took": _took(summary),
+        "progress": share_words(summary),
+        "started": clock_words(summary.started_s or summary.created_s),
+        "took": took_words(summary),
         "says": summary.problem or summary.message,
     }
-
-
-def _details(summary: RunSummary) -> list[tuple[str, str]]:
-    rows: list[tuple[str, str | None]] = [
-        ("run", summary.run_id),
-        ("folder", str(summary.path)),
-        ("command", " ".join(summary.arguments) or summary.command),
-        ("state", summary.state + (f" (asked by {summary.by})" if summary.by else "")),
-        ("progress", _share(summary)),
-        ("eta", duration(summary.eta_s) if summary.eta_s is not None else None),
-        ("started", _clock(summary.started_s)),
-        ("took", _took(summary)),
-        ("host", f"{summary.host} process {summary.pid}" if summary.host else None),
-        ("exit", None if summary.exit_code is None else str(summary.exit_code)),
-        ("says", summary.message),
-        ("remedy", summary.remedy),
-        ("problem", summary.problem),
-        ("size", None if summary.size_bytes is None else size(summary.size_bytes)),
-        ("version", f"{summary.version}{' (newer than this one)' if summary.is_newer else ''}"),
-    ]
-    return [(name, value) for name, value in rows if value]
-
-
-def _share(summary: RunSummary) -> str | None:
-    if summary.done is None:
-        return None
-    if not summary.total:
-        return f"{count(round(summary.done))} {summary.unit or ''}".strip()
-    return f"{100 * summary.done / summary.total:.0f} %"
-
-
-def _clock(time_s: float | None) -> str | None:
-    return None if time_s is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
-
-
-def _took(summary: RunSummary) -> str | None:
-    if summary.started_s is None:
-        return None
-    end_s = time.time() if summary.ended_s is None else summary.ended_s
-    return duration(end_s - summary.started_s)
 
 
 def _say(context: Context, run_id: str, action: str, words: str) -> int:
