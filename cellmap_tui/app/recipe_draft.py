@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import CellmapError, RefusedError
@@ -24,13 +24,13 @@ MOST_PAST = 200
 class RecipeDraft:
     """A recipe while it is edited."""
 
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     """As it is now."""
     past: tuple[Recipe, ...] = ()
     """As it was before each change, the oldest first."""
     path: Path | None = None
     """The file that it was read from or saved to."""
-    saved: Recipe = Recipe()
+    saved: Recipe = field(default_factory=Recipe)
     """As the file has it."""
     was_kept: bool = False
     """Whether it goes on from changes that an earlier session had not saved."""

@@ -108,11 +108,10 @@ class PreviewSession:
             round(time.perf_counter() - started, 4),
         )
 
-    def grid_of(self, request: PreviewRequest) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
-        """Return voxels and voxel size in nm of the prediction that was shown last for a request."""
+    def voxel_nm_of(self, request: PreviewRequest) -> tuple[float, float, float]:
+        """Return the voxel size in nm of the prediction that a request is about."""
         recipe = parse_recipe(request.recipe) if request.recipe.strip() else Recipe()
-        grid = self._slab(request, recipe).job.grid
-        return grid.shape, grid.voxel_size_nm
+        return self._slab(request, recipe).job.grid.voxel_size_nm
 
     def _slab(self, request: PreviewRequest, recipe: Recipe) -> _Slab:
         own = _own(request, recipe)

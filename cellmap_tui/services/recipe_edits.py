@@ -50,7 +50,7 @@ def has_own(recipe: Recipe, name: str) -> bool:
 def with_class(recipe: Recipe, name: str, own: ClassRecipe | None) -> Recipe:
     """Return a recipe with other steps of a class; None: without any of its own."""
     if name in DEFAULTS:
-        return replace(recipe, **{DEFAULTS[name]: own})
+        return replace(recipe, instance=own) if DEFAULTS[name] == "instance" else replace(recipe, semantic=own)
     classes = {label: one for label, one in recipe.classes.items() if label != name or own is not None}
     return replace(recipe, classes=classes if own is None else {**classes, name: own})
 
