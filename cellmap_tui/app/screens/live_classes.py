@@ -126,9 +126,14 @@ class LiveClasses(LivePage):
     def _follow(self, event: RowHighlighted) -> None:
         names = [row.name for row in self.table.index.rows]
         if event.row is not None and event.row.name in names:
-            charts = self.query_one(SmallMultiples)
-            charts.index = names.index(event.row.name)
-            self.query_one("#charts", Pane).set_title(f"{NAMES[self._metric]} over the epochs", charts.page_words)
+            self.query_one(SmallMultiples).index = names.index(event.row.name)
+            self._title_charts()
+
+    @on(SmallMultiples.Highlighted)
+    def _title_charts(self) -> None:
+        page = self.query_one(SmallMultiples).page_words
+        title = f"{NAMES[self._metric]} over the epochs"
+        self.query_one("#charts", Pane).set_title(f"{title}, {page}" if page else title)
 
     @on(RowSelected, "LiveClassTable")
     def _open_row(self, event: RowSelected) -> None:
