@@ -36,8 +36,7 @@ def merged(older: Points, newer: Points) -> Points:
         return newer if len(newer) else older
     if older.step[-1] < newer.step[0]:
         return joined([older, newer])
-    keep = surviving(older, newer)
-    both = joined([older.taken(keep), newer])
+    both = joined([older.taken(surviving(older, newer)), newer])
     order = np.argsort(both.step, kind="stable")
     return Points(*(getattr(both, name)[order] for name in FIELDS))
 

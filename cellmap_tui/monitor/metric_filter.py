@@ -12,12 +12,11 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import RequestError
-from cellmap_tui.text import nearest, printable
+from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-Test = "Callable[[str, Mapping[str, Any]], bool]"
 MOST_CHARACTERS = 500
 SHORT_KEYS = {"lr": "learning_rate", "batch": "batch_size", "classes": "classes", "model": "model_name"}
 """Short names of keys of configurations."""
@@ -156,8 +155,7 @@ def _config_test(key: str, sign: str, value: str) -> Callable[[str, Mapping[str,
     key = SHORT_KEYS.get(key, key)
     wanted = _number(value)
     if sign in {"<", ">", "<=", ">="} and wanted is None:
-        remedy = f"{printable(value)} is no number; " + (nearest(sign, ["=", "~"]) and "for texts = and ~")
-        raise RequestError(f"cfg.{key}{sign} needs a number", remedy)
+        raise RequestError(f"cfg.{key}{sign} needs a number, not {printable(value)}", "for texts there are = and ~")
     return lambda _name, config: _compares(_looked_up(config, key), sign, value, wanted)
 
 

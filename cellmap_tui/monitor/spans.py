@@ -130,32 +130,29 @@ class Spans:
         room = BLOCK_BYTES
         while True:
             data = os.pread(descriptor, room, self._offset)
-            skip = 0
-            if self._is_lost:
-                skip = self._framing.first(data) or 0
-            length = self._framing.whole(data[skip:])
-            if length or self._offset + len(data) >= size or room >= MOST_ITEM_BYTES:
-                break
-            room *= 4
-        self._at_end = self._offset + max(len(data), room if not length else 0) >= size
-        if length:
-            self._offset += skip + length
-            self._is_lost = False
-            self._at_end = self._offset + len(data) - skip - length >= size
-            return Span(data[skip : skip + length], place)
-        if len(data) >= MOST_ITEM_BYTES:
-            self._offset += len(data)
-            self.passed_over += len(data)
-            self._is_lost = True
-        return None
+            skip = self._framing.first(data) if self._is_lost else 0
+            length = 0 if skip is None else self._framing.whole(data[skip:])
+            if skip is not None and length:
+                self._offset += skip + length
+                self._is_lost = False
+                self._at_end = self._offset + len(data) - skip - length >= size
+                return Span(data[skip : skip + length], place)
+            if self._offset + len(data) >= size and len(data) < MOST_ITEM_BYTES:
+                self._at_end = True
+                return None
+            if len(data) >= MOST_ITEM_BYTES:
+                self._offset += len(data)
+                self.passed_over += len(data)
+                self._is_lost, room = True, BLOCK_BYTES
+            else:
+                room *= 4
 
     def _older(self, descriptor: int) -> Span | None:
-        if not self._older_stop:
-            return None
-        stop = self._older_stop
-        start, data = self._from(descriptor, stop)
-        self._older_stop = start
-        return Span(data, "older") if data else None
+        while self._older_stop:
+            self._older_stop, data = self._from(descriptor, self._older_stop)
+            if data:
+                return Span(data, "older")
+        return None
 
     def _from(self, descriptor: int, stop: int) -> tuple[int, bytes]:
         """Return whole items that end at `stop`, and where they begin."""

@@ -180,14 +180,15 @@ def decode_events(data: bytes, prefix: str, *, is_alone: bool) -> tuple[list[Bat
 
 
 def _set_epochs(batches: list[Batch], epochs: dict[int, float | None]) -> None:
-    """Give rows the epoch that a scalar of its own tells, at their step or the last one before."""
+    """Give rows the epoch that a scalar of its own tells, at their step or the next one that has it."""
     steps = np.array(sorted(epochs), np.int64)
     told = np.array([epochs[step] for step in steps.tolist()], np.float64)
     for batch in batches:
         rows = {}
         for name, points in batch.rows.items():
-            index = np.searchsorted(steps, points.step, side="right") - 1
-            rows[name] = replace(points, epoch=np.where(index < 0, np.nan, told[np.maximum(index, 0)]))
+            # Own runs tell an epoch at its last step; behind the last one told is the end of what is known.
+            index = np.minimum(np.searchsorted(steps, points.step), len(steps) - 1)
+            rows[name] = replace(points, epoch=told[index])
         batch.rows = rows
 
 
