@@ -59,9 +59,11 @@ def fit(
     clip_percent
         Percent of the lowest and of the highest values that may fall outside.
     """
-    x_low, x_high = _snapped(*_extent((line.x for line in lines), log_x), log_x)
+    first, last = _extent((line.x for line in lines), log_x)
+    x_low, x_high = _snapped(first, last, log_x)
     if planned_end is not None and planned_end > 0 and math.isfinite(planned_end):
-        x_low, x_high = _planned(lines, planned_end, x_low, log_x)
+        x_high = planned_end if last <= planned_end else x_high
+        x_low = _planned_start(first, x_low, x_high, log_x)
     return Window(x_low, x_high, *y_limits(lines, log_y, clip_percent), log_x, log_y)
 
 
@@ -131,17 +133,28 @@ def _extent(parts: Iterable[NDArray[np.float64]], log: bool, clip_percent: float
     lows, highs = [], []
     for part in parts:
         values = np.asarray(part, np.float64)
-        good = values[np.isfinite(values) & (values > 0)] if log else values[np.isfinite(values)]
-        if not good.size:
+        if not values.size:
             continue
-        if clip_percent > 0:
-            few = good[:: max(1, good.size // MOST_FOR_CLIPPING)]
-            low, high = np.percentile(few, [min(clip_percent, 49.0), 100 - min(clip_percent, 49.0)])
-        else:
-            low, high = good.min(), good.max()
-        lows.append(float(low))
-        highs.append(float(high))
+        low, high = float(values.min()), float(values.max())
+        # Nearly always all values count; looking for those that do not takes five times as long.
+        if clip_percent > 0 or not (math.isfinite(low) and math.isfinite(high)) or (log and low <= 0):
+            good = values[np.isfinite(values) & (values > 0)] if log else values[np.isfinite(values)]
+            if not good.size:
+                continue
+            low, high = _trimmed(good, clip_percent)
+        lows.append(low)
+        highs.append(high)
     return (min(lows), max(highs)) if lows else ((0.1, 1.0) if log else (0.0, 1.0))
+
+
+def _trimmed(values: NDArray[np.float64], clip_percent: float) -> tuple[float, float]:
+    """Return limits that leave out so many percent of the values at each end."""
+    if clip_percent <= 0:
+        return float(values.min()), float(values.max())
+    few = values[:: max(1, values.size // MOST_FOR_CLIPPING)]
+    share = min(clip_percent, 49.0)
+    low, high = np.percentile(few, [share, 100 - share])
+    return float(low), float(high)
 
 
 def _snapped(low: float, high: float, log: bool) -> tuple[float, float]:
@@ -163,13 +176,11 @@ def _log_floor(value: float) -> float:
     return next((factor * power for factor in (5, 2) if factor * power <= value * (1 + 1e-9)), power)
 
 
-def _planned(lines: Sequence[Line], planned_end: float, snapped_low: float, log: bool) -> tuple[float, float]:
-    first, last = _extent((line.x for line in lines), log)
-    high = planned_end if last <= planned_end else _snapped(first, last, log)[1]
+def _planned_start(first: float, snapped_low: float, high: float, log: bool) -> float:
     if log:
-        return min(snapped_low, high / 10), high
-    # A curve that starts late in a resumed run does not get the whole axis for itself.
-    return (0.0 if 0 <= first <= high / 2 or first >= high else snapped_low), high
+        return min(snapped_low, high / 10)
+    # A curve that starts late, in a resumed run, does not get the whole axis for itself.
+    return 0.0 if 0 <= first <= high / 2 or first >= high else snapped_low
 
 
 def _decades(low: float, high: float, count: int) -> list[float]:

@@ -173,16 +173,22 @@ def make_layout(
 
 def value_near(line: ChartLine, x: float | None) -> tuple[float, float]:
     """Return the point of a curve nearest to `x`, or its newest that is a number; NaN where there is none."""
-    good = np.flatnonzero(np.isfinite(line.y) & np.isfinite(line.x)) if x is None else np.arange(len(line.x))
-    if not good.size:
-        return float("nan"), float("nan")
     if x is None:
-        return float(line.x[good[-1]]), float(line.y[good[-1]])
+        return _newest(line)
     distance = np.abs(line.x - x)
     if not np.isfinite(distance).any():
         return float("nan"), float("nan")
     nearest = int(np.nanargmin(distance))
     return float(line.x[nearest]), float(line.y[nearest])
+
+
+def _newest(line: ChartLine) -> tuple[float, float]:
+    for part in (slice(-64, None), slice(None)):
+        x, y = line.x[part], line.y[part]
+        good = np.flatnonzero(np.isfinite(y) & np.isfinite(x))
+        if good.size:
+            return float(x[good[-1]]), float(y[good[-1]])
+    return float("nan"), float("nan")
 
 
 def _name(line: ChartLine) -> str:

@@ -91,12 +91,13 @@ def rasterise(lines: Sequence[Line], window: Window, columns: int, rows: int) ->
     if not cells.dots.size:
         return cells
     with np.errstate(all="ignore"):
-        prepared = [_within(line, window, columns) for line in lines]
+        edges = _edges(window, columns)
+        prepared = [_within(line, window, edges) for line in lines]
         for line in prepared:
             if line.low is not None and line.high is not None:
-                _paint(cells, *_band_rows(line, window, columns, rows), line.owner, is_band=True)
+                _paint(cells, *_band_rows(line, window, edges, rows), line.owner, is_band=True)
         for line in prepared:
-            _paint(cells, *_line_rows(line, window, columns, rows), line.owner, is_band=False)
+            _paint(cells, *_line_rows(line, window, edges, rows), line.owner, is_band=False)
     return cells
 
 
@@ -153,7 +154,7 @@ def _edges(window: Window, columns: int) -> Floats:
     return edges
 
 
-def _within(line: Line, window: Window, columns: int) -> Line:
+def _within(line: Line, window: Window, edges: Floats) -> Line:
     """Return the line ordered by x, with one point beyond each end of the window at most."""
     x = np.asarray(line.x, np.float64)
     ys = [None if y is None else np.asarray(y, np.float64) for y in (line.y, line.low, line.high)]
@@ -161,8 +162,8 @@ def _within(line: Line, window: Window, columns: int) -> Line:
         order = np.argsort(x, kind="stable")
         order = order[np.isfinite(x[order])]
         x, ys = x[order], [None if y is None else y[order] for y in ys]
-    edges = _edges(window, columns)[[0, -1]]
-    first, end = np.searchsorted(x, 10.0**edges if window.log_x else edges, side="left")
+    ends = edges[[0, -1]]
+    first, end = np.searchsorted(x, 10.0**ends if window.log_x else ends)
     part = slice(max(0, int(first) - 1), int(end) + 2)
     y, low, high = (None if y is None else _drawable(y[part], window.log_y) for y in ys)
     assert y is not None
@@ -177,22 +178,27 @@ def _drawable(y: Floats, log: bool) -> Floats:
     return y if good.all() else np.where(good, y, np.nan)
 
 
-def _reduced(x: Floats, y: Floats, window: Window, columns: int, pick: np.ufunc) -> tuple[Floats, Floats]:
-    """Return the extreme of the points of each column of dots, and y where the curve crosses each edge."""
-    edges = _edges(window, columns)
+def _reduced(
+    x: Floats, ys: Sequence[Floats], picks: Sequence[np.ufunc], window: Window, edges: Floats
+) -> tuple[list[Floats], list[Floats]]:
+    """Return the extremes of the points of each column of dots, and y where the curves cross each edge."""
     at = np.searchsorted(x, 10.0**edges if window.log_x else edges)
-    extreme = np.full(len(edges) - 1, np.nan)
     filled = at[1:] > at[:-1]
-    if filled.any():
-        extreme[filled] = pick.reduceat(y[: at[-1]], at[:-1][filled])
-    crossing = np.full(len(edges), np.nan)
+    starts = at[:-1][filled]
     inside = (at > 0) & (at < len(x))
     after = at[inside]
     x_before, x_after = _scaled(x[after - 1], window.log_x), _scaled(x[after], window.log_x)
-    y_before, y_after = _scaled(y[after - 1], window.log_y), _scaled(y[after], window.log_y)
     share = (edges[inside] - x_before) / (x_after - x_before)
-    crossing[inside] = y_before + (y_after - y_before) * share
-    return _scaled(extreme, window.log_y), crossing
+    extremes, crossings = [], []
+    for y, pick in zip(ys, picks, strict=True):
+        extreme, crossing = np.full(len(edges) - 1, np.nan), np.full(len(edges), np.nan)
+        if starts.size:
+            extreme[filled] = pick.reduceat(y[: at[-1]], starts)
+        y_before, y_after = _scaled(y[after - 1], window.log_y), _scaled(y[after], window.log_y)
+        crossing[inside] = y_before + (y_after - y_before) * share
+        extremes.append(_scaled(extreme, window.log_y))
+        crossings.append(crossing)
+    return extremes, crossings
 
 
 def _to_rows(y: Floats, window: Window, rows: int, *, is_scaled: bool = False) -> Floats:
@@ -204,10 +210,9 @@ def _to_rows(y: Floats, window: Window, rows: int, *, is_scaled: bool = False) -
     return placed
 
 
-def _line_rows(line: Line, window: Window, columns: int, rows: int) -> tuple[Floats, Floats]:
+def _line_rows(line: Line, window: Window, edges: Floats, rows: int) -> tuple[Floats, Floats]:
     """Return the highest and the lowest row of dots in each column of dots; NaN where there is none."""
-    lowest, crossing = _reduced(line.x, line.y, window, columns, np.fmin)
-    highest, _ = _reduced(line.x, line.y, window, columns, np.fmax)
+    (lowest, highest), (crossing, _) = _reduced(line.x, (line.y, line.y), (np.fmin, np.fmax), window, edges)
     top, bottom, edge = (np.rint(_to_rows(y, window, rows, is_scaled=True)) for y in (highest, lowest, crossing))
     left, right = edge[:-1], edge[1:]
     top, bottom = np.fmin(top, right), np.fmax(bottom, right)
@@ -215,11 +220,12 @@ def _line_rows(line: Line, window: Window, columns: int, rows: int) -> tuple[Flo
     return np.where(left < top, left + 1, top), np.where(left > bottom, left - 1, bottom)
 
 
-def _band_rows(line: Line, window: Window, columns: int, rows: int) -> tuple[Floats, Floats]:
+def _band_rows(line: Line, window: Window, edges: Floats, rows: int) -> tuple[Floats, Floats]:
     assert line.low is not None
     assert line.high is not None
-    lowest, low_edge = _reduced(line.x, line.low, window, columns, np.fmin)
-    highest, high_edge = _reduced(line.x, line.high, window, columns, np.fmax)
+    (lowest, highest), (low_edge, high_edge) = _reduced(
+        line.x, (line.low, line.high), (np.fmin, np.fmax), window, edges
+    )
     high = np.fmax(highest, np.fmax(high_edge[:-1], high_edge[1:]))
     low = np.fmin(lowest, np.fmin(low_edge[:-1], low_edge[1:]))
     top, bottom = (np.rint(_to_rows(y, window, rows, is_scaled=True)) for y in (high, low))

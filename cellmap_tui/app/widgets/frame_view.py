@@ -118,7 +118,7 @@ class FrameView(Widget, can_focus=True):
         text, marks = frame.codes[y].tobytes().decode("utf-32-le"), joined(frame, y)
         changes = [0, *(np.flatnonzero(marks[1:] != marks[:-1]) + 1).tolist(), len(text)]
         segments = [Segment(text[start:end], self._style(int(marks[start]))) for start, end in pairwise(changes)]
-        return Strip(segments, len(text)).adjust_cell_length(width, self.rich_style)
+        return Strip(segments, len(text))
 
     def _style(self, mark: int) -> Style:
         style = self._styles.get(mark)
