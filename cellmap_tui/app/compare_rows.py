@@ -89,9 +89,11 @@ def run_words(comparison: Comparison, colours: Sequence[str]) -> Content:
     lines: list[Content] = []
     paired = {pair.run: pair for pair in comparison.paired}
     for place, (name, best) in enumerate(zip(comparison.runs, comparison.best, strict=True)):
-        words = f" {text.printable(name)}   {best_words(best)}"
+        words = f" {text.printable(name)}  {best_words(best)}"
         if name in paired:
-            words += f"   {paired_words(paired[name])}"
+            words += f"  {paired_words(paired[name])}"
+        if best.time_s is not None:
+            words += f"  after {text.duration(best.time_s)}"
         lines.append(Content.assemble((f"{place + 1}", f"bold {colours[place]}"), words))
     lines += [Content(f"{sign('warning')} {text.printable(warning)}") for warning in comparison.warnings]
     return Content("\n").join(lines)
@@ -101,18 +103,26 @@ def best_words(best: BestEpoch) -> str:
     """Return the best epoch of a run."""
     if best.value is None:
         return "nothing validated"
-    where = f" at epoch {best.epoch:.0f}" if best.epoch is not None else ""
+    where = f" at {best.epoch:.0f}" if best.epoch is not None else ""
     step = f", step {text.count(best.step)}" if best.step is not None and not where else ""
-    after = f", after {text.duration(best.time_s)}" if best.time_s is not None else ""
-    done = f" of {best.epochs_done:.0f}" if best.epochs_done is not None and where else ""
-    return f"best {text.printable(best.metric.removeprefix('val/'))} {best.value:.3f}{where}{done}{step}{after}"
+    done = f"/{best.epochs_done:.0f}" if best.epochs_done is not None and where else ""
+    return f"{text.printable(best.metric.removeprefix('val/'))} {best.value:.3f}{where}{done}{step}"
 
 
 def paired_words(pair: PairedDifference) -> str:
     """Return how the shared classes stand against the first run."""
     if not pair.classes or pair.mean is None:
-        return "no class in common with 1"
-    return f"against 1: {pair.better} better, {pair.worse} worse of {pair.classes} classes, mean {pair.mean:+.3f}"
+        return "no class as 1"
+    return f"{pair.better} better, {pair.worse} worse, {pair.mean:+.3f} over {pair.classes}"
+
+
+def config_words(row: ConfigRow) -> str:
+    """Return a setting with its whole values."""
+    values = (
+        f"{place} {'-' if value is None else text.printable(value)}"
+        for place, value in enumerate(row.values, start=1)
+    )
+    return f"{text.printable(row.key)}: {'   '.join(values)}"
 
 
 def figure(value: float | None) -> str:

@@ -18,6 +18,7 @@ from cellmap_tui.app.compare_rows import (
     NO_METRICS,
     class_columns,
     config_columns,
+    config_words,
     metric_columns,
     run_words,
 )
@@ -25,7 +26,7 @@ from cellmap_tui.app.keys import bind
 from cellmap_tui.app.screens.live_base import LivePage
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
-from cellmap_tui.app.widgets.table_messages import RowSelected
+from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
 from cellmap_tui.monitor.compare import ClassRow, compare_trainings
 
 if TYPE_CHECKING:
@@ -87,12 +88,13 @@ class LiveCompare(LivePage):
     def compose_body(self) -> ComposeResult:
         """Yield the runs, then three tables."""
         with Pane(id="runs") as pane:
-            pane.set_title("runs side by side")
+            pane.set_title("best epochs; classes against run 1")
             yield Static("comparing…", markup=False, id="names")
         with Container(id="tables"):
             with Pane(id="config") as pane:
                 pane.set_title("settings that differ")
                 yield RunTable("config-rows", NO_CONFIG)
+                yield Static(markup=False, id="whole")
             with Pane(id="metrics") as pane:
                 pane.set_title("metrics, the best of each run")
                 yield RunTable("metric-rows", NO_METRICS)
@@ -163,6 +165,10 @@ class LiveCompare(LivePage):
         self.remove_class(f"-{here}")
         self.add_class(f"-{there}")
         self.query_one(f"#{there} RunTable", RunTable).focus()
+
+    @on(RowHighlighted, "#config-rows")
+    def _show_whole(self, event: RowHighlighted) -> None:
+        self.query_one("#whole", Static).update("" if event.row is None else config_words(event.row))
 
     @on(RowSelected, "#class-rows")
     def _open(self, event: RowSelected) -> None:
