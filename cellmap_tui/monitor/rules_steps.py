@@ -30,17 +30,17 @@ def never_predicted(told: Told) -> Iterator[Finding]:
             never[name] = values
         elif was_predicted and float(np.max(values.value[-at.GONE_VALIDATIONS :])) < at.NEVER_RECALL:
             gone[name] = values
-    setting = "raise foreground_share, set weight_loss = true, learn it at a finer scale, or give it longer"
-    for found, words in ((never, "never predicted"), (gone, "not predicted any more")):
+    for found, words in ((never, "predicted"), (gone, "predicted any more")):
         if found:
-            are = "is" if len(found) == 1 else "are"
-            most = max(float(np.max(values.value)) for values in found.values())
+            best = max(float(np.max(values.value)) for values in found.values())
             waited = min(_validations_at_zero(values) for values in found.values())
-            evidence = (
-                f"recall 0 in the last {waited} validations, {value_words(most)} at most before, though present"
-            )
+            are = f"{'is' if len(found) == 1 else 'are'} {'not' if best >= at.NEVER_RECALL else 'never'}"
+            evidence = f"recall 0 in the last {waited} validations, {value_words(best)} at best, though present"
             sentence = f"{names_words(list(found), at.NAMED_CLASSES)} {are} {words}"
-            yield Finding("warn", "never_predicted", sentence, evidence, setting)
+            yield Finding("warn", "never_predicted", sentence, evidence, _NEVER)
+
+
+_NEVER = "raise foreground_share, set weight_loss = true, learn it at a finer scale, or give it longer"
 
 
 def _validations_at_zero(values: Known) -> int:
