@@ -131,13 +131,13 @@ def _x_ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
     ticks = _even(low, high, 8)
     if axis != "time":
         return [(value, _label(value)) for value in ticks]
-    form = "%d %b %H:%M" if high - low > 86_400 else "%H:%M"
+    form = "%d %b %H:%M" if high - low > 86_400 else "%H:%M" if high - low > 900 else "%H:%M:%S"
     return [(value, time.strftime(form, time.localtime(value))) for value in np.linspace(low, high, 6)]
 
 
 def _y_ticks(view: ViewData, low: float, high: float) -> list[tuple[float, str]]:
     if not view.log_y:
-        return [(value, _label(value)) for value in _even(low, high, 6)]
+        return [(value, _label(value)) for value in _even(low, high, 8)]
     powers = range(math.floor(low), math.ceil(high) + 1)
     steps = (1,) if high - low > 5 else (1, 2, 5)
     marks = [(math.log10(step) + power, step * 10.0**power) for power in powers for step in steps]
