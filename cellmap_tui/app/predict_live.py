@@ -141,6 +141,7 @@ class PredictFeed:
         self._restarts = 0
         self._command = ""
         self._rows: dict[tuple[str, str], VolumeProgress] = {}
+        self._written: set[tuple[str, str]] = set()
         self._is_planned = False
         self._traces: dict[tuple[str, str], deque[tuple[float, int]]] = {}
         self._result_stamp = (0, 0)
@@ -158,12 +159,12 @@ class PredictFeed:
         is_live
             Whether the job goes on; otherwise what is unfinished has stopped.
         """
-        if not self._is_planned:
-            self._is_planned = True
+        events = self._reader.poll()
+        if not self._is_planned or self._reader.restarts != self._restarts:
+            self._is_planned, self._restarts = True, self._reader.restarts
+            self._written.clear()
             self._plan()
-        self._take(self._reader.poll())
-        if self._reader.restarts != self._restarts:
-            self._restarts = self._reader.restarts
+        self._take(events)
         if self._reader.at_end:
             self._take_result()
             for row in list(self._rows.values()):
@@ -201,6 +202,7 @@ class PredictFeed:
         row = known or VolumeProgress(ref, folder, label)
         column = str(path.relative_to(folder))
         columns = tuple(dict.fromkeys((*row.classes, column))) if not label else ()
+        self._written.add(row.key)
         self._rows[row.key] = replace(row, state="written", classes=columns, problem="")
 
     def _take_warning(self, message: str) -> None:
@@ -254,11 +256,9 @@ class PredictFeed:
         header = read_header(row.folder)
         if not header:
             self._traces.pop(row.key, None)
-            return replace(row, rate=None) if row.state == "written" else replace(row, state="queued", rate=None)
-        blocks = _blocks(row.folder, header)
-        seen = replace(
-            row, blocks=blocks, classes=tuple(map(str, header["columns"])), state="working" if is_live else "stopped"
-        )
+            return replace(row, state="written" if row.key in self._written else "queued", rate=None)
+        blocks, columns = _blocks(row.folder, header), tuple(map(str, header.get("columns", ())))
+        seen = replace(row, blocks=blocks, classes=columns, state="working" if is_live else "stopped")
         return replace(seen, rate=self._rate(seen) if is_live else None)
 
     def _rate(self, row: VolumeProgress) -> float | None:
@@ -315,9 +315,10 @@ def _blocks(folder: Path, header: dict[str, Any]) -> tuple[BlockProgress, ...]:
 
     rows = rows_done(folder)
     blocks = []
-    for number, (start, stop) in enumerate(header["parts"]):
-        first, count = start[0], stop[0] - start[0]
-        done = min(count, max(0, rows.get(number, 0) - first))
-        area = math.prod(b - a for a, b in zip(start[1:], stop[1:], strict=True))
-        blocks.append(BlockProgress(number, first, count, done, area))
+    with contextlib.suppress(TypeError, ValueError, KeyError, IndexError):
+        for number, (start, stop) in enumerate(header["parts"]):
+            first, count = start[0], stop[0] - start[0]
+            done = min(count, max(0, rows.get(number, 0) - first))
+            area = math.prod(b - a for a, b in zip(start[1:], stop[1:], strict=True))
+            blocks.append(BlockProgress(number, first, count, done, area))
     return tuple(blocks)

@@ -82,6 +82,8 @@ class Planner:
                 self._end()
                 raise
             self._end()
+            if is_cancelled():
+                raise Stopped("nobody waits for the plan")
             raise CellmapError("the process that plans has ended", "r tries again; D checks this machine")
 
     def close(self) -> None:
@@ -89,6 +91,11 @@ class Planner:
         child = self._child
         if child is not None:
             child.kill()
+        if self._turn.acquire(blocking=False):
+            try:
+                self._end()
+            finally:
+                self._turn.release()
 
     def _ready_child(self) -> subprocess.Popen[bytes]:
         child = self._child

@@ -50,15 +50,15 @@ _WORK = {
 def plan_columns() -> tuple[Column[PredictedCrop], ...]:
     """Return the columns of a plan, a crop a row."""
     return (
-        Column("crop", "crop", 5, lambda crop: crop_number(crop.crop), align="right", max_width=9,
+        Column("crop", "crop", 5, lambda crop: crop_number(crop.crop), align="right", max_width=6,
                sort_key=lambda crop: crop.crop),
-        Column("dataset", "dataset", 10, lambda crop: dataset_of(crop.crop), max_width=22, priority=3,
+        Column("dataset", "dataset", 12, lambda crop: dataset_of(crop.crop), max_width=22, priority=3,
                sort_key=lambda crop: crop.crop),
         Column("classes", "cls", 3, lambda crop: str(len(crop.classes) or "-"), align="right", priority=2,
                sort_key=lambda crop: len(crop.classes)),
-        Column("shape", "shape", 14, lambda crop: text.triple(crop.shape), align="right", max_width=17,
+        Column("shape", "shape", 14, lambda crop: text.triple(crop.shape), align="right", max_width=14,
                priority=4),
-        Column("nm", "nm", 9, lambda crop: text.voxel(crop.voxel_size_nm), align="right", max_width=16, priority=1),
+        Column("nm", "nm", 11, lambda crop: text.voxel(crop.voxel_size_nm), align="right", max_width=12, priority=1),
         Column("tiles", "tiles", 7, lambda crop: text.count(crop.tiles) if crop.tiles else "-", align="right",
                sort_key=lambda crop: crop.tiles),
         Column("size", "size", 7, _size_words, align="right", sort_key=lambda crop: crop.size_bytes),
@@ -153,9 +153,11 @@ def planned_networks_words(form: PredictForm, planned: Planned) -> str:
     found = planned.plan.networks
     if not found:
         return networks_words(form)
-    # The folder is the run's and stands before it.
-    first = printable(found[0].rpartition("/")[2])
-    return f"{networks_words(form).partition(',')[0] if len(found) == 1 else networks_words(form)}: {first}"
+    if len(found) > 1:
+        return networks_words(form)
+    # The path is the run's, and before the colon stands the epoch.
+    epoch, _, network = printable(found[0].rpartition("/")[2]).partition(": ")
+    return f"{networks_words(form).partition(',')[0]}, {epoch.rpartition(', ')[2]}: {network}"
 
 
 def _room(form: PredictForm, planned: Planned) -> Content:
@@ -265,8 +267,8 @@ def volume_columns() -> tuple[Column[VolumeProgress], ...]:
                sort_key=lambda row: row.ref),
         Column("dataset", "dataset", 10, lambda row: dataset_of(row.ref), max_width=22, priority=4,
                sort_key=lambda row: row.ref),
-        Column("label", "what", 8, _what_words, max_width=18, priority=1),
-        Column("done", "done", 6, done_words, align="right", sort_key=lambda row: -(row.share or 0.0)),
+        Column("label", "what", 10, _what_words, max_width=18, priority=1),
+        Column("done", "on disk", 7, done_words, align="right", sort_key=lambda row: -(row.share or 0.0)),
         Column("blocks", "blocks", 9, lambda row: f"{row.blocks_done} / {len(row.blocks)}" if row.blocks else "",
                align="right", priority=2),
         Column("rate", "voxels/s", 8, lambda row: _millions(row.rate) if row.rate else "", align="right",

@@ -85,7 +85,7 @@ class ChooseNetworks(BaseModal[PredictForm]):
         """Yield the list and what is known of one network."""
         with Vertical(classes="window") as window:
             window.border_title = "networks that predict"
-            window.border_subtitle = "space marks   enter takes   n types a path   m best or latest   esc leaves"
+            window.border_subtitle = "space marks  enter takes  n a path  m best or latest  esc leaves"
             yield NetworkTable()
             yield Static(markup=False)
 
@@ -186,7 +186,7 @@ class CropTable(VirtualTable["CropItem"]):
                 Column("dataset", "dataset", 14, lambda item: item.crop.dataset, max_width=24,
                        sort_key=lambda item: item.crop.dataset),
                 Column("split", "split", 5, lambda item: item.crop.split, sort_key=lambda item: item.crop.split),
-                Column("nm", "nm", 4, lambda item: voxel(item.crop.grid.voxel_size_nm), align="right",
+                Column("nm", "nm", 9, lambda item: voxel(item.crop.grid.voxel_size_nm), align="right",
                        max_width=12, priority=2),
                 Column("shape", "shape", 11, lambda item: triple(item.crop.grid.shape), align="right",
                        max_width=15, priority=3),
@@ -232,12 +232,13 @@ class ChooseCrops(BaseModal[str]):
     def __init__(self, chosen: str) -> None:
         super().__init__()
         self._chosen = chosen
+        self._marked: frozenset[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         """Yield the filter, the list and what is chosen."""
         with Vertical(classes="window") as window:
             window.border_title = "crops to predict"
-            window.border_subtitle = "space marks   a all shown   / filter   enter takes   n types   esc leaves"
+            window.border_subtitle = "space marks  a all  / filter  enter takes  n types  esc leaves"
             yield FilterBar("part of a name, test, train, local")
             yield CropTable()
             yield Static(markup=False)
@@ -268,6 +269,7 @@ class ChooseCrops(BaseModal[str]):
 
     @on(Found)
     def _take_found(self, event: Found) -> None:
+        self._marked = event.chosen
         self.table.empty = "no crop"
         self.table.set_rows(event.items)
         self.table.set_marks(event.chosen)
@@ -314,7 +316,9 @@ class ChooseCrops(BaseModal[str]):
 
     @on(RowSelected, "CropTable")
     def _take(self, event: RowSelected) -> None:
-        self.dismiss(refs_words(self.table.marks) or event.row.crop.ref)
+        # Untouched marks are still what was asked for, in its own words.
+        same = bool(self._marked) and self.table.marks == self._marked
+        self.dismiss(self._chosen if same else refs_words(self.table.marks) or event.row.crop.ref)
 
 
 def refs_words(refs: Iterable[object]) -> str:
