@@ -54,6 +54,10 @@ def plan_lines(command: str, request: object) -> list[str]:
         from cellmap_tui.services.propose_words import propose_lines
 
         return propose_lines(request)  # type: ignore[arg-type]
+    if command in ("process", "tune"):
+        from cellmap_tui.services import process_words
+
+        return process_words.process_lines(request) if command == "process" else process_words.tune_lines(request)  # type: ignore[arg-type]
     return [find_command(command).summary]
 
 

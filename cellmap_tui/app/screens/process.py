@@ -171,10 +171,20 @@ class ProcessScreen(SubScreen, RecipeEditing):
 
     @on(Found)
     def _take_found(self, event: Found) -> None:
-        self._crops, self._kinds, self._is_found = event.crops, event.kinds, True
+        is_first, self._is_found = not self._is_found, True
+        self._crops, self._kinds = event.crops, event.kinds
         if not any(crop.ref == self._crop for crop in self._crops):
             self._crop, self._index = "", None
         self.recipe_changed()
+        if is_first:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Put the cursor on a class that the recipe is about, else on one whose objects are told apart."""
+        rows = class_rows(self.draft.recipe, self._crops, self._kinds)
+        best = max(rows, key=lambda row: (row.is_own, row.crops > 0, row.kind == "instance", row.crops), default=None)
+        if best is not None:
+            self.query_one(ClassTable).go_to(best.name)
 
     @on(Pane.RetryAsked, "#classes")
     def _find_again(self) -> None:

@@ -18,6 +18,7 @@ from cellmap_tui.app.widgets.slice_ahead import strips_of
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.style import Style
     from textual.binding import BindingType
     from textual.events import Resize
     from textual.geometry import Size
@@ -152,11 +153,13 @@ class RecipePreview(Widget, can_focus=True):
 
     def _draw_soon(self) -> None:
         if self.preview is not None and self.size.width > 8 and self.size.height > 2:
-            self._draw(self.preview, self._voxel_nm, self.look, self.size)
+            self._draw(self.preview, self._voxel_nm, self.look, self.size, self.rich_style)
 
     @work(thread=True, exclusive=True, group="recipe.draw", exit_on_error=False)
-    def _draw(self, preview: Preview, voxel_nm: tuple[float, float, float], look: PreviewLook, size: Size) -> None:
-        strips = draw(preview, voxel_nm, look, size.width, size.height)
+    def _draw(
+        self, preview: Preview, voxel_nm: tuple[float, float, float], look: PreviewLook, size: Size, style: Style
+    ) -> None:
+        strips = draw(preview, voxel_nm, look, size.width, size.height, style)
         self.post_message(self._Drawn(preview, look, size, strips))
 
     @on(_Drawn)
@@ -179,7 +182,12 @@ class RecipePreview(Widget, can_focus=True):
 
 
 def draw(
-    preview: Preview, voxel_nm: tuple[float, float, float], look: PreviewLook, width: int, height: int
+    preview: Preview,
+    voxel_nm: tuple[float, float, float],
+    look: PreviewLook,
+    width: int,
+    height: int,
+    style: Style | None = None,
 ) -> list[Strip]:
     """Return both pictures as lines of cells.
 
@@ -193,11 +201,13 @@ def draw(
         How it is drawn.
     width, height
         Cells for both.
+    style
+        Of what is between them.
     """
     half = (width - GAP) // 2
     left, right = pictures(preview, voxel_nm, look, half, 2 * height)
-    gap = Strip([Segment(" " * GAP)], GAP)
-    pad = Strip([Segment(" " * (half - left.shape[1]))], half - left.shape[1])
+    gap = Strip([Segment(" " * GAP, style)], GAP)
+    pad = Strip([Segment(" " * (half - left.shape[1]), style)], half - left.shape[1])
     lines = zip(strips_of(left, coarse=False), strips_of(right, coarse=False), strict=True)
     return [Strip.join([one, pad, gap, other]) for one, other in lines]
 

@@ -37,7 +37,7 @@ class StepTable(VirtualTable[StepRow]):
         bind("recipe.more", "screen.nudge(1)"),
         bind("recipe.add", "screen.add_step"),
         bind("do.stop", "screen.leave_out", "leave out", help="Leave the step out, or take the option back."),
-        bind("recipe.move_up", "screen.move_step(-1)"),
+        bind("recipe.move_up", "screen.move_step(-1)", show=False),
         bind("do.undo", "screen.undo", show=False),
         bind("recipe.less", "screen.nudge(-1)", show=False),
         bind("recipe.move_down", "screen.move_step(1)", show=False),
