@@ -163,8 +163,10 @@ def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _config_rows(configs: Sequence[Mapping[str, Any]]) -> tuple[ConfigRow, ...]:
     flats = [flat_config(config) for config in configs]
     keys = dict.fromkeys(key for flat in flats for key in flat)
+    # A log of another tool has no configuration at all: that is no difference.
+    known = [number for number, flat in enumerate(flats) if flat]
     rows = (ConfigRow(key, tuple(flat.get(key) for flat in flats)) for key in keys)
-    return tuple(row for row in rows if len(set(row.values)) > 1)
+    return tuple(row for row in rows if len({row.values[number] for number in known}) > 1)
 
 
 def _metric_rows(all_told: Sequence[Told]) -> tuple[MetricRow, ...]:

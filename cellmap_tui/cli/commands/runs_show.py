@@ -49,7 +49,7 @@ def foreign_log(word: str) -> Path | None:
     if "/" not in word and not path.is_file():
         return None
     is_run = (path / "request.json").is_file() or (path / "events.jsonl").is_file() or (path / "state.json").is_file()
-    return path if path.exists() and not is_run else None
+    return path.absolute() if path.exists() and not is_run else None
 
 
 def _show_frame(path: Path, args: argparse.Namespace, context: Context) -> int:
