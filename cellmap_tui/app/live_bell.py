@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.app.live_words import best
 
 if TYPE_CHECKING:
+    from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.monitor.source import Source
 
 ENDS = frozenset({"done", "failed", "stopped", "lost"})
@@ -23,9 +24,8 @@ class Heard:
     """Its best mean Dice."""
 
 
-def heard(source: Source) -> Heard:
-    """Return what is known now."""
-    run = source.facts.state
+def heard(source: Source, run: RunSummary | None) -> Heard:
+    """Return what is known now of a source and of where it stands."""
     top = best(source)
     return Heard(run.state if run is not None else "", top[0] if top is not None else None)
 

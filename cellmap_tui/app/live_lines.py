@@ -223,9 +223,9 @@ def _class_colours(live: LiveRun) -> dict[str, int]:
 
 
 def planned_end(live: LiveRun, view: LiveView) -> float | None:
-    """Return where x ends when the run is over; None: not known, or not wanted."""
+    """Return where x ends when the run that goes on is over; None: not known, or not wanted."""
     facts = live.main.facts
-    if not live.is_live or view.follow:
+    if view.follow:
         return None
     if view.axis == "step" and facts.planned_steps:
         return float(facts.planned_steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +32,11 @@ _NAME_CELLS = 28
 
 def source_name(source: Source, cells: int = _NAME_CELLS) -> str:
     """Return the name of a source, short and safe to show."""
-    name = short_name(source.path.name) if source.kind == "run" else source.name
+    path, name = source.path, source.name
+    if source.kind == "run":
+        name = short_name(path.name)
+    elif path.name == "tensorboard" and path.parent.name:
+        name = f"{short_name(path.parent.name)} tb"  # every toolbox calls the folder itself so
     return cut_middle(printable(name), cells)
 
 
@@ -73,17 +76,32 @@ def status(
         parts.append(f"on {cut_middle(printable(run.host), 20)}")
     if run is not None and not short and run.is_live and run.pid is not None:
         parts.append(f"pid {run.pid}, goes on without this screen")
+    if source.problem and not is_gone(source):
+        parts.append(cut_middle(printable(source.problem), 60))
     if not source.at_end:
         parts.append(f"reading {size(source.series.bytes)}…")
     if bell:
         parts.append("bell")
-    state = "unknown" if source.problem else run.state if run is not None else "remote"
+    state = "unknown" if is_gone(source) else run.state if run is not None else "remote"
     shown = f" {source_name(source, 18 if short else _NAME_CELLS)}  " + "  ".join(part for part in parts if part)
     return Content.assemble((sign(state), colour(state)), shown)
 
 
+def is_gone(source: Source) -> bool:
+    """Return whether what was read is not there any more; what was told of it stays on screen."""
+    return source.problem.endswith("gone")
+
+
+def last_words(source: Source, run: RunSummary | None) -> str:
+    """Return the last thing that was said; of a run that failed or died, why, and what to do about it."""
+    if run is not None and run.state in {"failed", "lost"} and run.message:
+        return printable("; ".join(part for part in (run.message, run.remedy) if part))
+    last = source.events[-1:]
+    return f"{run_words.clock_words(last[0].time_s)} {last[0].text}" if last else ""
+
+
 def _place(source: Source, run: RunSummary | None) -> str:
-    if source.problem:
+    if is_gone(source):
         return cut_middle(printable(source.problem), 60)
     if run is None:
         return _FOREIGN.get(source.kind, source.kind)
@@ -102,7 +120,7 @@ def _progress(source: Source, run: RunSummary | None, *, short: bool) -> list[st
         epochs = f"/{count(facts.planned_epochs)}" if facts.planned_epochs and not short else ""
         parts.append(f"epoch {step / facts.steps_per_epoch:.1f}{epochs}")
     if run is not None and run.state == "running":
-        speeds = step_rates(source.series.points("loss"))
+        speeds = step_rates(source.series.points("loss"), run.started_s)
         if speeds:
             parts.append(f"{speeds[-1]:.3g} it/s")
             if planned and planned > step:
@@ -110,14 +128,15 @@ def _progress(source: Source, run: RunSummary | None, *, short: bool) -> list[st
     return parts
 
 
-def step_rates(points: Points) -> list[float]:
-    """Return steps a second over the last ten minutes and the last one, as far as they are known, pauses included."""
+def step_rates(points: Points, since_s: float | None = None) -> list[float]:
+    """Return steps a second over the last ten minutes and the last one, since the job began; pauses count too."""
     found: list[float] = []
     if len(points) < 2:
         return found
     last_s, last_step = float(points.time_s[-1]), int(points.step[-1])
     for window_s in (LONG_S, SHORT_S):
-        first = min(int(np.searchsorted(points.time_s, last_s - window_s)), len(points) - 2)
+        first_s = max(last_s - window_s, since_s or 0.0)
+        first = min(int(np.searchsorted(points.time_s, first_s)), len(points) - 2)
         elapsed_s, steps = last_s - float(points.time_s[first]), last_step - int(points.step[first])
         if elapsed_s > 0 and steps > 0:
             found.append(steps / elapsed_s)
@@ -221,7 +240,7 @@ def class_lines(rows: Sequence[ClassRow], width: int, lines: int) -> list[str]:
     cell = 26
     columns = max(1, width // cell)
     shown = [row for row in rows if row.dice is not None][: columns * lines]
-    cells = [f"{cut_middle(printable(row.name), 12):<12} {row.dice:.3f} {delta_words(row.delta):>6}" for row in shown]
+    cells = [f"{cut_middle(printable(row.name), 11):<11} {row.dice:.3f} {delta_words(row.delta):>6}" for row in shown]
     hidden = len(rows) - len(shown)
     if hidden and len(cells) == columns * lines:
         cells[-1] = f"+{hidden + 1} more: K"
@@ -259,8 +278,3 @@ def outcome(source: Source) -> str:
 
 def _percent(share: float | None) -> str:
     return "- %" if share is None else f"{100 * share:.0f} %"
-
-
-def now() -> float:
-    """Return the time, Unix seconds."""
-    return time.time()

@@ -196,7 +196,11 @@ class RunsScreen(RunScreen):
 
     @on(RowSelected)
     def _open(self) -> None:
-        self.action_full_log()
+        run = self.chosen_run()
+        if run is not None and run.command == "train" and run.state != "unreadable":
+            self.cellmap.open_mode("train", {"command": "train", "path": run.path})
+        else:
+            self.action_full_log()
 
     def _show_times(self) -> None:
         if self.is_current and self.cellmap.live_runs:

@@ -144,7 +144,11 @@ class TrainScreen(BaseScreen):
     def _open_trainings(self, request: TrainRequest | None, path: Path | None = None) -> None:
         from cellmap_tui.app.screens.training import TrainingScreen
 
-        self.app.push_screen(TrainingScreen(request, path))
+        shown = self.app.screen
+        if path is not None and isinstance(shown, TrainingScreen):
+            shown.take_in_hand(path)
+        else:
+            self.app.push_screen(TrainingScreen(request, path))
 
     def action_undo(self) -> None:
         """Take the last change back."""

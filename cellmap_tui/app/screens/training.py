@@ -14,13 +14,12 @@ from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from cellmap_tui.app import live_words
+from cellmap_tui.app import live_words, run_words
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.live_bell import Heard, heard, rings
 from cellmap_tui.app.live_control import LiveControl
 from cellmap_tui.app.live_export import LiveExport
 from cellmap_tui.app.live_rows import training_rows
-from cellmap_tui.app.run_words import clock_words
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.screens.training_charts import MetricFilterBar, TrainingCharts
 from cellmap_tui.app.screens.training_filter import RunsFilter, TrainingFilter
@@ -155,6 +154,11 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         if live is None:
             return None
         return next((run for run in self.cellmap.runs if run.path == live.path), live.summary)
+
+    def goes_on(self) -> bool:
+        """Whether a job works on the run in hand."""
+        run = self.chosen_run()
+        return run is not None and run.is_live
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
@@ -295,7 +299,7 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._show_rows()
         self._show_brief(live)
         self.look_for_findings(live)
-        now = heard(live.main)
+        now = heard(live.main, self.chosen_run())
         if self.view.bell and rings(self._heard, now):
             self.app.bell()
         self._heard = now
@@ -305,14 +309,14 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             self.show_live()
 
     def _beat(self) -> None:
-        if self.is_current and self.live is not None and self.live.is_live:
+        if self.is_current and self.goes_on():
             self._show_state()
 
     def _show_state(self) -> None:
         if self.live is not None and self.is_mounted:
             short = self.has_class("-narrow")
             words = live_words.status(
-                self.live, self.chosen_run(), live_words.now(), self.cellmap.host, short=short, bell=self.view.bell
+                self.live, self.chosen_run(), run_words.now(), self.cellmap.host, short=short, bell=self.view.bell
             )
             self._say("#status", words)
 
@@ -326,8 +330,7 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             self._say("#strip", "\n".join(lines))
             machine = live_words.machine_line(telemetry.machine, telemetry.latest)
             self._say("#machine-line", "  ".join(filter(None, (live_words.loader_words(live.main), machine))))
-            last = live.main.events[-1:] or []
-            self._say("#last-line", f"{clock_words(last[0].time_s)} {last[0].text}" if last else "")
+            self._say("#last-line", live_words.last_words(live.main, self.chosen_run()))
         else:
             cells = self.query_one("#machine-lines").size.width
             lines = live_words.machine_lines(telemetry.machine, telemetry.latest, width=cells)

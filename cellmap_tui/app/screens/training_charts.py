@@ -113,6 +113,10 @@ class TrainingCharts(LiveWatch):
         """Whether there is room for one chart at a time."""
         return self.has_class("-narrow") or self.has_class("-low")
 
+    def goes_on(self) -> bool:
+        """Whether a job works on the run in hand; a screen that knows better says so."""
+        return self.live is not None and self.live.is_live
+
     # Draw
 
     def take_view(self, state_dir: Path, live: LiveRun) -> None:
@@ -139,7 +143,7 @@ class TrainingCharts(LiveWatch):
     def _draw(self, pane: ChartPane, live: LiveRun) -> None:
         pane.chart.show(
             self._lines.lines(live, self.view, pane.panel),
-            planned_end=planned_end(live, self.view),
+            planned_end=planned_end(live, self.view) if self.goes_on() else None,
             axis_words=self.view.axis,
             log_x=self.view.log_x,
             log_y=self.view.log_y or pane.panel.log_y,

@@ -86,16 +86,24 @@ def list_all(_args: argparse.Namespace, context: Context) -> int:
 
 
 def attach(args: argparse.Namespace, context: Context) -> int:
-    """Open the app on one run."""
-    from cellmap_tui.jobs.runs import find_run
+    """Open the app on one run: a training, or a log of another tool, on the live screen."""
+    from pathlib import Path
 
-    run = find_run(runs_root(context), args.run)
+    from cellmap_tui.jobs.runs import find_run, show_run
+
+    log = Path(args.run).expanduser()
+    is_log = log.exists() and not (log / "request.json").exists() and not (log / "events.jsonl").exists()
+    run = None if is_log else find_run(runs_root(context), args.run)
     if not context.has_terminal or context.batch:
-        raise RequestError("runs attach needs a terminal", f"headless: cellmap-tui runs follow {run.run_id}")
+        raise RequestError("runs attach needs a terminal", f"headless: cellmap-tui runs follow {args.run}")
     from cellmap_tui.app.app import run_app
 
+    if run is None:
+        return run_app(context.settings, start="train", options={"command": "train", "path": log.absolute()})
     # A run may lie outside the usual root: then the app looks at the runs beside it.
     settings = replace(context.settings, runs_root=run.path.parent)
+    if show_run(run).command == "train":
+        return run_app(settings, start="train", options={"command": "train", "path": run.path})
     return run_app(settings, start="runs", options={"run": run.run_id})
 
 
