@@ -102,6 +102,8 @@ class Layout:
     """Whether there is a rule between the picture and its labels."""
     has_readout: bool
     """Whether the last line tells values."""
+    ends: tuple[tuple[float, float, ChartLine], ...]
+    """x and y of the last point of each curve that is in the window."""
 
 
 def make_frame(
@@ -149,7 +151,7 @@ def make_frame(
         _draw_x_axis(frame, window, layout, axis_words, kind, ascii=ascii)
     if cursor is not None:
         _draw_cursor(frame, cells, window, layout, cursor, ascii=ascii)
-    _draw_names(frame, lines, window, layout, ascii=ascii)
+    _draw_names(frame, window, layout, ascii=ascii)
     if layout.has_readout:
         _draw_readout(frame, lines, height - 1, cursor, axis_words, kind, ascii=ascii)
     return frame
@@ -167,8 +169,11 @@ def make_layout(
     left = max([LABEL_CELLS, *(len(label) for _, label in labels)]) + 1
     columns = width - left
     longest = max((len(_name(line)) for line in lines), default=0)
-    names = longest + 1 if columns > 3 * longest and _ends_late(lines, window, columns, longest) else 0
-    return Layout(left, columns - names, rows, names, has_labels, has_rule, has_readout)
+    ends = _ends(lines, window)
+    places = [dot_column(x, window, columns) for x, _, _ in ends]
+    is_late = any(place is not None and place + 1 + longest >= columns for place in places)
+    names = longest + 1 if is_late and columns > 3 * longest else 0
+    return Layout(left, columns - names, rows, names, has_labels, has_rule, has_readout, ends)
 
 
 def value_near(line: ChartLine, x: float | None) -> tuple[float, float]:
@@ -262,8 +267,8 @@ def _draw_cursor(frame: Frame, cells: Cells, window: Window, layout: Layout, cur
     frame.styles[free, layout.left + column] = CURSOR
 
 
-def _ends(lines: Sequence[ChartLine], window: Window, columns: int, rows: int) -> list[tuple[int, int, ChartLine]]:
-    """Return row and column of the last visible point of each curve."""
+def _ends(lines: Sequence[ChartLine], window: Window) -> tuple[tuple[float, float, ChartLine], ...]:
+    """Return the last visible point of each curve."""
     ends = []
     for line in lines:
         # The last points decide nearly always; a curve that left the window needs all.
@@ -272,25 +277,22 @@ def _ends(lines: Sequence[ChartLine], window: Window, columns: int, rows: int) -
             inside = (x >= window.x_low) & (x <= window.x_high) & (y >= window.y_low) & (y <= window.y_high)
             if inside.any():
                 last = int(np.flatnonzero(inside)[np.argmax(x[inside])])
-                column, row = dot_column(float(x[last]), window, columns), dot_row(float(y[last]), window, rows)
-                if column is not None and row is not None:
-                    ends.append((row, column, line))
+                ends.append((float(x[last]), float(y[last]), line))
                 break
-    return ends
+    return tuple(ends)
 
 
-def _ends_late(lines: Sequence[ChartLine], window: Window, columns: int, longest: int) -> bool:
-    ends = _ends(lines, window, columns, 1)
-    return any(column + 1 + longest >= columns for _, column, _ in ends)
-
-
-def _draw_names(frame: Frame, lines: Sequence[ChartLine], window: Window, layout: Layout, *, ascii: bool) -> None:
+def _draw_names(frame: Frame, window: Window, layout: Layout, *, ascii: bool) -> None:
     """Write each name behind the end of its curve, one a row."""
-    ends = sorted(_ends(lines, window, layout.columns, layout.rows), key=lambda end: end[:2])
-    ends = ends[: layout.rows]
+    places = []
+    for x, y, line in layout.ends:
+        column, row = dot_column(x, window, layout.columns), dot_row(y, window, layout.rows)
+        if column is not None and row is not None:
+            places.append((row, column, line))
+    places = sorted(places, key=lambda place: place[:2])[: layout.rows]
     least = 0
-    for index, (row, column, line) in enumerate(ends):
-        here = min(max(row, least), layout.rows - (len(ends) - index))
+    for index, (row, column, line) in enumerate(places):
+        here = min(max(row, least), layout.rows - (len(places) - index))
         name = _name(line)
         start = layout.columns + 1 if layout.names else min(column + 2, layout.columns - len(name))
         if start >= 0:

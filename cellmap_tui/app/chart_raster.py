@@ -7,6 +7,7 @@ neighbours join, and what is no number breaks the curve. What lies outside the w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,20 +119,27 @@ def character_codes(cells: Cells, *, ascii: bool = False) -> NDArray[np.uint32]:
 
 def dot_column(x: float, window: Window, columns: int) -> int | None:
     """Return the column of cells that shows `x`, None outside the window."""
-    with np.errstate(all="ignore"):
-        low, high, here = _scaled(np.array([window.x_low, window.x_high, x]), window.log_x)
-        share = (here - low) / (high - low)
-    if not 0 <= share <= 1:
+    share = _share(x, window.x_low, window.x_high, window.log_x)
+    last = DOTS_ACROSS * columns - 1
+    if columns < 1 or not -1e-9 <= share <= 1 + 1e-9:
         return None
-    return int(np.rint(share * (DOTS_ACROSS * columns - 1))) // DOTS_ACROSS
+    return round(share * last) // DOTS_ACROSS
 
 
 def dot_row(y: float, window: Window, rows: int) -> int | None:
     """Return the row of cells that shows `y`, None outside the window."""
-    with np.errstate(all="ignore"):
-        here = float(_to_rows(np.array([y]), window, rows)[0])
+    share = 1 - _share(y, window.y_low, window.y_high, window.log_y)
     last = DOTS_DOWN * rows - 1
-    return round(here) // DOTS_DOWN if -0.5 <= here <= last + 0.5 and rows > 0 else None
+    if rows < 1 or not -0.5 <= share * last <= last + 0.5:
+        return None
+    return min(last, max(0, round(share * last))) // DOTS_DOWN
+
+
+def _share(value: float, low: float, high: float, log: bool) -> float:
+    """Return how far along an axis a value lies, from 0 to 1; NaN where it has no place on it."""
+    if log:
+        value, low, high = (math.log10(each) if each > 0 else math.nan for each in (value, low, high))
+    return (value - low) / (high - low)
 
 
 def x_of_column(column: float, window: Window, columns: int) -> float:
