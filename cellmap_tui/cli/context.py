@@ -78,7 +78,11 @@ class Context:
             "bucket": self.bucket,
             "images": self.images,
         }
-        return load_settings(settings_file=self.settings_file, flags=flags)
+        settings = load_settings(settings_file=self.settings_file, flags=flags)
+        if self.settings_file is not None:
+            # Jobs that are started from here read the same file: it may say whom to tell of their end.
+            os.environ["CELLMAP_TUI_SETTINGS"] = str(self.settings_file.expanduser().absolute())
+        return settings
 
     @property
     def headless(self) -> bool:
