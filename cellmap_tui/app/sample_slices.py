@@ -6,8 +6,8 @@ no pickles, no array larger than a slice can be.
 
 from __future__ import annotations
 
-import os
 import re
+import stat
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -118,9 +118,12 @@ def read_slice(path: Path) -> Sample:
         If it cannot be read, is cut short, is no slice, or is larger than one can be.
     """
     try:
+        told = path.stat()
+        if not stat.S_ISREG(told.st_mode):
+            raise ValueError("no file")
+        if told.st_size > MOST_FILE_BYTES:
+            raise ValueError("larger than a slice can be")
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > MOST_FILE_BYTES:
-                raise ValueError("larger than a slice can be")
             _check(file)
     except _FAULTS as error:
         raise DataError(f"{path} is no example slice: {error}", _REMEDY) from None
