@@ -8,7 +8,7 @@ are computed side by side, so that a file can be read from its end and what is d
 from __future__ import annotations
 
 import struct
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,12 +122,23 @@ def _are_whole(array: Bytes, places: list[tuple[int, int]], data: bytes) -> list
     return good
 
 
-@cache
+def checksum(data: bytes) -> int:
+    """Return the masked CRC-32C of a few bytes, as event files hold it."""
+    table, found = _plain_table(), 0xFFFFFFFF
+    for byte in data:
+        found = table[(found ^ byte) & 0xFF] ^ (found >> 8)
+    found ^= 0xFFFFFFFF
+    return (((found >> 15) | (found << 17)) + _MASK) & 0xFFFFFFFF
+
+
+@lru_cache(maxsize=4096)
 def _length_checksum(length: int) -> int:
-    checksum = 0xFFFFFFFF
-    for byte in length.to_bytes(8, "little"):
-        checksum = int(_table()[(checksum ^ byte) & 0xFF]) ^ (checksum >> 8)
-    return int(_masked(np.array([checksum ^ 0xFFFFFFFF], np.uint32))[0])
+    return checksum(length.to_bytes(8, "little"))
+
+
+@cache
+def _plain_table() -> list[int]:
+    return [int(entry) for entry in _table()]
 
 
 def _masked(checksums: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tomllib
 from dataclasses import dataclass, field
@@ -52,22 +53,25 @@ class FactsReader:
         self._signature: tuple[object, ...] = ()
         self._still = RunFacts()
 
-    def read(self, progress: Event | None) -> RunFacts:
+    def read(self, progress: Event | None, *, is_log_read: bool = True) -> RunFacts:
         """Return what is known now.
 
         Parameters
         ----------
         progress
             The last progress that was told: its total is what is planned when the configuration does not say.
+        is_log_read
+            Whether the log has been read to its beginning: until then a run without a state.json has no state, since
+            finding it means to read all of the log.
         """
         signature = tuple(_signature(self._folder / name) for name in (CONFIG_NAME, MODEL_NAME, "request.json"))
         if signature != self._signature:
             self._signature, self._still = signature, _still_facts(self._run)
         still = self._still
-        try:
-            state: RunSummary | None = summarise(self._run, self._pulse)
-        except (CellmapError, OSError):
-            state = None
+        state: RunSummary | None = None
+        if is_log_read or self._run.state_path.exists():
+            with contextlib.suppress(CellmapError, OSError):
+                state = summarise(self._run, self._pulse)
         epochs = still.planned_epochs or _epochs_told(progress)
         per_epoch = still.steps_per_epoch
         return RunFacts(

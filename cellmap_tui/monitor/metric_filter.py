@@ -1,7 +1,7 @@
 """Which metrics and runs to show, in a few words: parts of names, globs, expressions, AND, OR, NOT.
 
 ``loss val`` both, ``dice OR iou`` one of them, ``-perf`` or ``NOT perf`` not, ``loss/*`` a glob over the whole
-name, ``/dice$/`` a regular expression, brackets group; of runs also ``cfg.learning_rate>=1e-3``.
+name, ``/dice$/`` a regular expression, ``"a b"`` as it stands, brackets group; of runs also ``cfg.learning_rate>=1e-3``.
 """
 
 from __future__ import annotations
@@ -132,8 +132,9 @@ def _word_test(word: str, place: int) -> Callable[[str, Mapping[str, Any]], bool
         return _config_test(match["key"], match["sign"], match["value"])
     if len(word) > 1 and word[0] == "/" and word[-1] == "/":
         return _pattern_test(word[1:-1], place)
-    plain = word.strip('"').casefold()
-    if any(sign in plain for sign in "*?["):
+    is_quoted = len(word) > 1 and word[0] == word[-1] == '"'
+    plain = (word[1:-1] if is_quoted else word).casefold()
+    if not is_quoted and any(sign in plain for sign in "*?"):
         whole = re.compile(translate(plain))
         return lambda name, _config: whole.match(name.casefold()) is not None
     return lambda name, _config: plain in name.casefold()
