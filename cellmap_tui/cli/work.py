@@ -44,6 +44,16 @@ WORKING_COMMANDS = frozenset(
 )
 """Commands that answer ``--json`` with a stream of events, whose last line is a result or an error."""
 
+_SCREENS = {
+    "fetch-data": "fetch",
+    "make-datasplit": "train",
+    "train": "train",
+    "predict": "predict",
+    "process": "predict",
+    "tune": "predict",
+}
+"""Screen that a command is filled in on; others are offered under Runs."""
+
 _TOLD_AT_THE_END = frozenset({"result", "error", "state"})
 _CHATTER = frozenset({"progress", "note"})
 
@@ -78,7 +88,7 @@ def run_work(context: Context, command: str, request: object, show: Callable[[An
         raise RequestError(f"{command} needs a terminal to open the app on", f"add --batch to run {command} here")
     from cellmap_tui.app.app import run_app
 
-    start = {"fetch-data": "fetch", "make-datasplit": "train", "train": "train"}.get(command, "runs")
+    start = _SCREENS.get(command, "runs")
     return run_app(context.settings, start=start, options={"command": command, "request": request})
 
 
