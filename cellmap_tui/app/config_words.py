@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from cellmap_tui.app.config_rows import HERE, OTHER_GROUP, RUN_GROUP
+from cellmap_tui.app.config_rows import HERE, OTHER_GROUP
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.text import counted, printable
@@ -63,8 +63,6 @@ def row_words(row: FormRow | None, reading: Reading | None = None, *, is_typed: 
     unit = f", in {row.unit}" if row.unit else ""
     default = f" Default: {printable(row.default)}." if row.default and row.default != row.value else ""
     lines.append((_sentence(row.takes + unit) + default, _MUTED))
-    if row.group == RUN_GROUP and row.name == "config":
-        lines.append(("An empty line takes what was typed back.", _MUTED))
     if not row.can_type:
         lines.append(("An object of a Python file; a value typed here takes its place.", _MUTED))
     return _joined(lines)

@@ -60,9 +60,10 @@ def look_words(state: LookState | None) -> str:
     if state is None:
         return "starting the look…"
     run = state.run
-    said = printable(run.message or "torch is loaded")
+    if run.done is not None and run.done == run.total:
+        return "looking: crops are ready; memory, patches and a step are measured"
     done = "" if run.done is None else f"  {amount_words(run)}  {progress_words(run)}"
-    return f"looking: {said}{done}"
+    return f"looking: {printable(run.message or 'torch is loaded')}{done}"
 
 
 def sum_words(look: Preflight, problems: int) -> str:
