@@ -31,7 +31,7 @@ def show(args: argparse.Namespace, context: Context) -> int:
     if (log := foreign_log(args.run)) is not None:
         return _show_frame(log, args, context)
     summary = show_run(find_run(runs_root(context), args.run))
-    if args.once and summary.command == "train":
+    if args.once and summary.command in {"train", "unknown"}:
         return _show_frame(summary.path, args, context)
     if args.metrics or args.log_y:
         raise RequestError("--metrics and --log-y need --once, and a training", "see: cellmap-tui runs show --help")
