@@ -102,9 +102,11 @@ def attach(args: argparse.Namespace, context: Context) -> int:
         return run_app(context.settings, start="train", options={"command": "train", "path": log.absolute()})
     # A run may lie outside the usual root: then the app looks at the runs beside it.
     settings = replace(context.settings, runs_root=run.path.parent)
-    if show_run(run).command == "train":
+    command = show_run(run).command
+    if command == "train":
         return run_app(settings, start="train", options={"command": "train", "path": run.path})
-    return run_app(settings, start="runs", options={"run": run.run_id})
+    start = "predict" if command in ("predict", "process", "tune") else "runs"
+    return run_app(settings, start=start, options={"run": run.run_id})
 
 
 def follow(args: argparse.Namespace, context: Context) -> int:
