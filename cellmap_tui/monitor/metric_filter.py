@@ -1,7 +1,8 @@
 """Which metrics and runs to show, in a few words: parts of names, globs, expressions, AND, OR, NOT.
 
 ``loss val`` both, ``dice OR iou`` one of them, ``-perf`` or ``NOT perf`` not, ``loss/*`` a glob over the whole
-name, ``/dice$/`` a regular expression, ``"a b"`` as it stands, brackets group; of runs also ``cfg.learning_rate>=1e-3``.
+name, ``/dice$/`` a regular expression, ``"a b"`` as it stands, brackets group; of runs also
+``cfg.learning_rate>=1e-3``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -14,8 +14,15 @@ from cellmap_tui.monitor.log_lines import LogLine, event_lines, validation_line
 from cellmap_tui.monitor.points import Points
 from cellmap_tui.monitor.series import Batch
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
 MOST_STEP = 2**53
 """A larger step is no step."""
+MOST_TIME_S = 1e12
+"""A later time is no time: clocks of the year 30,000."""
 _TOLD = frozenset({"note", "warning", "artefact", "state", "error", "result"})
 
 
@@ -53,28 +60,19 @@ class RunRows:
 
 
 @dataclass(slots=True)
-class RowLists:
-    """The rows of one metric, while they are gathered."""
+class _Told:
+    """What was told of one metric, while it is gathered; bounds only once there was a window."""
 
-    step: list[int] = field(default_factory=list)
-    epoch: list[float] = field(default_factory=list)
-    time_s: list[float] = field(default_factory=list)
+    row: list[int] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
 
-    def points(self) -> Points:
-        """Return the rows as arrays; what is not finite is no number."""
-        mean, low = _finite(self.mean), _finite(self.low) if self.low else None
-        high = _finite(self.high) if self.high else None
-        return Points(
-            np.array(self.step, np.int64),
-            np.array(self.epoch, np.float64),
-            np.array(self.time_s, np.float64),
-            mean,
-            mean if low is None else low,
-            mean if high is None else high,
-        )
+    def points(self, step: NDArray[np.int64], epoch: NDArray[np.float64], time_s: NDArray[np.float64]) -> Points:
+        """Return it as arrays; what is not finite is no number."""
+        row, mean = np.array(self.row, np.intp), _finite(self.mean)
+        low, high = (_finite(self.low), _finite(self.high)) if self.low else (mean, mean)
+        return Points(step[row], epoch[row], time_s[row], mean, low, high)
 
 
 def decode_rows(data: bytes) -> RunRows:
@@ -104,49 +102,65 @@ class Gathering:
 
     def __init__(self) -> None:
         self._batches: list[Batch] = []
-        self._lists: dict[str, RowLists] = {}
-        self._batch = Batch()
+        self._begin(Batch())
 
-    def add(self, step: int, epoch: float | None, time_s: float, values: dict[str, Any]) -> None:
+    def add(
+        self, step: int, epoch: float | None, time_s: float, values: Mapping[str, float | _Window | None]
+    ) -> None:
         """Take the values of a step: numbers, windows, or None for what is no number."""
-        if self._batch.first_step is None:
-            self._batch.first_step = step
-        epoch_told = np.nan if epoch is None else epoch
+        row = len(self._steps)
+        self._steps.append(step)
+        self._epochs.append(np.nan if epoch is None else epoch)
+        self._times_s.append(time_s)
         for name, value in values.items():
-            rows = self._lists.get(name)
-            if rows is None:
-                rows = self._lists[name] = RowLists()
+            told = self._told.get(name)
+            if told is None:
+                told = self._told[name] = _Told()
+            told.row.append(row)
             if isinstance(value, _Window):
-                if not rows.low:
-                    rows.low, rows.high = rows.mean[:], rows.mean[:]
-                rows.low.append(np.nan if value.min is None else value.min)
-                rows.high.append(np.nan if value.max is None else value.max)
-                number = np.nan if value.mean is None else value.mean
-            else:
-                number = np.nan if value is None else value
-                if rows.low:
-                    rows.low.append(number)
-                    rows.high.append(number)
-            rows.step.append(step)
-            rows.epoch.append(epoch_told)
-            rows.time_s.append(time_s)
-            rows.mean.append(number)
+                _add_window(told, value)
+                continue
+            number = np.nan if value is None else value
+            told.mean.append(number)
+            if told.low:
+                told.low.append(number)
+                told.high.append(number)
 
     def restart(self, step: int | None = None) -> None:
         """Take note that the job was started again."""
         self._close()
-        self._batch = Batch(is_restart=True, restart_step=step)
+        self._begin(Batch(is_restart=True, restart_step=step))
 
     def batches(self) -> list[Batch]:
         """Return everything gathered."""
         self._close()
+        self._begin(Batch())
         return self._batches
 
+    def _begin(self, batch: Batch) -> None:
+        self._batch = batch
+        self._told: dict[str, _Told] = {}
+        self._steps: list[int] = []
+        self._epochs: list[float] = []
+        self._times_s: list[float] = []
+
     def _close(self) -> None:
-        if self._lists or self._batch.is_restart:
-            self._batch.rows = {name: rows.points() for name, rows in self._lists.items()}
-            self._batches.append(self._batch)
-        self._lists, self._batch = {}, Batch()
+        if not self._told and not self._batch.is_restart:
+            return
+        step = np.array(self._steps, np.int64)
+        epoch, time_s = np.array(self._epochs, np.float64), np.array(self._times_s, np.float64)
+        time_s[~(np.abs(time_s) < MOST_TIME_S)] = np.nan
+        self._batch.rows = {name: told.points(step, epoch, time_s) for name, told in self._told.items()}
+        self._batch.first_step = self._steps[0] if self._steps else None
+        self._batches.append(self._batch)
+
+
+def _add_window(told: _Told, window: _Window) -> None:
+    if not told.low:
+        told.low, told.high = told.mean[:], told.mean[:]
+    told.mean.append(np.nan if window.mean is None else window.mean)
+    told.low.append(np.nan if window.min is None else window.min)
+    told.high.append(np.nan if window.max is None else window.max)
 
 
 def _take_leniently(line: bytes, found: RunRows, gathering: Gathering) -> None:
@@ -195,11 +209,10 @@ def _value(value: object) -> float | _Window | None:
 
 
 def _time(event: Event) -> float:
-    time_s = float(event.time_s) if abs(event.time_s) < 1e300 else np.nan
-    return time_s
+    return float(event.time_s) if abs(event.time_s) < MOST_TIME_S else np.nan
 
 
-def _finite(values: list[float]) -> Any:
+def _finite(values: list[float]) -> NDArray[np.float64]:
     array = np.array(values, np.float64)
     array[~np.isfinite(array)] = np.nan
     return array
