@@ -106,16 +106,16 @@ def nice_step(rough: float) -> float:
 
 
 def short_number(value: float) -> str:
-    """Return a number in few cells: ``0.182``, ``12.4 k``, ``1e-05``."""
+    """Return a number in few cells: ``0.182``, ``12.4 k``, ``1e-5``."""
     if not math.isfinite(value):
         return "-"
     size = abs(value)
     for unit, power in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if size >= 9.9995 * power or (unit != "k" and size >= power):
-            return f"{value / power:.3g} {unit}" if size < 1e13 else f"{value:.0e}"
+            return f"{value / power:.3g} {unit}" if size < 1e13 else _scientific(value)
     if size >= 1000:
         return f"{value:.0f}"
-    return f"{value:.3g}" if size >= 1e-3 or size == 0 else f"{value:.1e}".replace(".0e", "e")
+    return f"{value:.3g}" if size >= 1e-3 or size == 0 else _scientific(value)
 
 
 def x_words(value: float, kind: Kind) -> str:
@@ -199,10 +199,16 @@ def _label(value: float, step: float, largest: float) -> str:
         return "0"
     for unit, power in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if largest >= 9.9995 * power:
-            return f"{value / power:.{_decimals(step / power)}f} {unit}" if largest < 1e13 else f"{value:.0e}"
+            return f"{value / power:.{_decimals(step / power)}f} {unit}" if largest < 1e13 else _scientific(value)
     if step < 1e-4:
-        return f"{value:.2g}"
+        return _scientific(value)
     return f"{value:.{_decimals(step)}f}"
+
+
+def _scientific(value: float) -> str:
+    """Return a number such as ``4.4e-4``."""
+    figures, _, power = f"{value:.1e}".partition("e")
+    return f"{figures.removesuffix('.0')}e{int(power)}"
 
 
 def _decimals(step: float) -> int:

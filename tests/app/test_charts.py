@@ -212,7 +212,7 @@ def test_a_nice_step_is_not_below_the_rough_one_and_at_most_two_and_a_half_times
 
 def test_numbers_are_short():
     assert [short_number(v) for v in (0, 0.182, 1, 12_400, 1e-5, 1.5e6, float("nan"))] == [
-        "0", "0.182", "1", "12.4 k", "1e-05", "1.5 M", "-",
+        "0", "0.182", "1", "12.4 k", "1e-5", "1.5 M", "-",
     ]  # fmt: skip
 
 
