@@ -10,8 +10,8 @@ from cellmap_tui.monitor import thresholds as at
 from cellmap_tui.monitor.finding import Finding, Level
 from cellmap_tui.monitor.trend import full_at
 from cellmap_tui.monitor.windows import Known, latest, median, recent
-from cellmap_tui.monitor.words import moment_words
-from cellmap_tui.text import counted, duration, size
+from cellmap_tui.monitor.words import moment_words, span_words
+from cellmap_tui.text import counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def idle_gpus(told: Told) -> Finding | None:
         return None
     which = "GPU " + ", ".join(map(str, idle)) if len(gpus) > 1 else "the GPU"
     evidence = ", ".join(f"GPU {index} {100 * share:.0f} %" for index, share in idle.items())
-    evidence += f" in the last {duration(at.RECENT_S)}"
+    evidence += f" in the last {span_words(at.RECENT_S)}"
     if str(told.setting("device") or "").startswith("cpu"):
         return Finding("warn", "gpu_idle", f"{which} is idle: training runs on the CPU", evidence, "device = cuda")
     if len(idle) < len(gpus):
@@ -138,7 +138,7 @@ def _fills_up(
     if end_s is None or left_s is None or left_s > at.FULL_SOON_S:
         return None
     level: Level = "error" if left_s < at.FULL_NOW_S else "warn"
-    sentence = f"{words} at {moment_words(end_s, now_s)}, in {duration(left_s)}"
+    sentence = f"{words} at {moment_words(end_s, now_s)}, in {span_words(left_s)}"
     return Finding(level, rule, sentence, evidence, setting)
 
 

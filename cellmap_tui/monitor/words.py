@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from cellmap_tui.text import count, printable
+from cellmap_tui.text import count, duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,11 @@ def moment_words(time_s: float, now_s: float) -> str:
     """Return a moment as a clock shows it, with its day unless that is close."""
     form = "%H:%M" if abs(time_s - now_s) < _DAY_S / 2 else "%a %d %b %H:%M"
     return time.strftime(form, time.localtime(time_s))
+
+
+def span_words(seconds: float) -> str:
+    """Return a time to come, no finer than anybody can know it: ``42 s``, ``55 min``, ``3 h 22 min``."""
+    return f"{round(seconds / 60)} min" if 60 <= seconds < 3570 else duration(seconds)
 
 
 def names_words(names: Sequence[str], most: int) -> str:

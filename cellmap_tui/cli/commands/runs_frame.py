@@ -18,6 +18,7 @@ from cellmap_tui.monitor.classes import class_table
 from cellmap_tui.monitor.curves import curve
 from cellmap_tui.monitor.diagnosis import diagnose
 from cellmap_tui.monitor.metric_filter import parse_metric_filter
+from cellmap_tui.monitor.words import span_words
 from cellmap_tui.text import count, cut_middle, duration, printable, size
 
 if TYPE_CHECKING:
@@ -107,8 +108,9 @@ def _head(source: Source) -> str:
         parts.append(f"epoch {epoch}" + (f"/{facts.planned_epochs}" if facts.planned_epochs else ""))
     if state is not None and state.is_live and (rate := _rate(source)):
         parts.append(f"{rate:.3g} steps/s")
-    if state is not None and state.is_live and state.eta_s is not None:
-        parts.append(f"ETA {duration(state.eta_s)}")
+        left = (facts.planned_steps or 0) - (step or 0)
+        if left > 0:
+            parts.append(f"ETA {span_words(left / rate)}")
     if state is not None and state.started_s is not None and state.ended_s is not None:
         parts.append(f"took {duration(state.ended_s - state.started_s)}")
     if source.problem:
