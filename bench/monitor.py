@@ -4,7 +4,8 @@
     python -m bench.monitor --minutes 5      # a shorter hour
 
 Times of following are simulated: rows of half a second are appended, then polled, without waiting in between;
-the share of a core is the CPU time of a poll and its curves against the half second it stands for.
+the share of a core is the CPU time of a poll and its curves against the half second it stands for. Rows are written
+by the same process; its memory holds them too.
 """
 
 from __future__ import annotations
@@ -37,17 +38,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--minutes", type=float, default=60.0, help="simulated time of following")
+    parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
     given = parser.parse_args()
     print(f"{given.rows:,} rows of {METRICS} metrics; first: until the newest numbers are curves; then all the rest")
     with tempfile.TemporaryDirectory() as folder:
-        for kind, write in KINDS.items():
-            path = write(Path(folder), range(given.rows))
+        for kind in given.kinds:
+            path = KINDS[kind](Path(folder), range(given.rows))
             print(f"  {kind:<12}{size(path) / 1e6:7.1f} MB  {opening(path)}")
     print(
         f"following {ROWS_PER_S} rows/s of {METRICS} metrics for {given.minutes:g} min: "
         f"a poll and 5 curves every {POLL_S} s"
     )
-    for kind in KINDS:
+    for kind in given.kinds:
         with tempfile.TemporaryDirectory() as folder:
             following(kind, Path(folder), given.minutes)
 
