@@ -256,7 +256,8 @@ class PredictFeed:
         header = read_header(row.folder)
         if not header:
             self._traces.pop(row.key, None)
-            return replace(row, state="written" if row.key in self._written else "queued", rate=None)
+            state: Work = "written" if row.key in self._written else "queued"
+            return replace(row, state=state, blocks=(), rate=None)
         blocks, columns = _blocks(row.folder, header), tuple(map(str, header.get("columns", ())))
         seen = replace(row, blocks=blocks, classes=columns, state="working" if is_live else "stopped")
         return replace(seen, rate=self._rate(seen) if is_live else None)

@@ -316,7 +316,8 @@ def total_words(run: RunSummary, rows: Sequence[VolumeProgress], width: int) -> 
     room = width - len(state[0])
     while len("   ".join(figures)) > room and len(figures) > 1:
         figures.pop()
-    done = share(run)
+    # While crops are planned nothing of the work is done.
+    done = share(run) if run.unit in ("tiles", "voxels") else None
     shown = f" {progress_words(run):>5}" if done is not None else ""
     drawn = bar(done, max(0, width - len(shown)))
     line = "   ".join(figures)

@@ -334,6 +334,8 @@ class PredictScreen(RunScreen):
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show in place of the plan why there is none, with what to do."""
+        # Otherwise the base would be asked once more, and tell of it in a toast.
+        event.prevent_default()
         if event.worker.group == "predict.plan" and event.state is WorkerState.ERROR and event.worker.error:
             self.before.show_waiting("")
             self.before.pane.show_error(_in_words_of_the_screen(event.worker.error))

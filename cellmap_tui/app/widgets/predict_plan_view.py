@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.predict_form import OPTIONS, Option, PredictForm
-from cellmap_tui.app.predict_words import NOTHING, crop_words, plan_columns, plan_notes, sum_words
+from cellmap_tui.app.predict_words import crop_words, plan_columns, plan_notes, sum_words
 from cellmap_tui.app.widgets.columns import Column
 from cellmap_tui.app.widgets.edit_line import EditLine
 from cellmap_tui.app.widgets.pane import Pane
@@ -37,7 +37,7 @@ class PredictedTable(VirtualTable["PredictedCrop"]):
     ]
 
     def __init__(self) -> None:
-        super().__init__(plan_columns(), row_key=lambda crop: crop.crop, markable=False, empty=NOTHING)
+        super().__init__(plan_columns(), row_key=lambda crop: crop.crop, markable=False, empty="")
 
 
 class PredictOptions(VirtualTable[Option]):
@@ -125,7 +125,7 @@ class PredictPlanView(Container):
 
     def show_waiting(self, words: str) -> None:
         """Say how far a new plan is."""
-        self.table.empty = words or ("" if self._form.has_networks else NOTHING)
+        self.table.empty = words
         if self._planned is None:
             self.table.refresh()
         self._write("#sum", sum_words(self._form, self._planned, words))
