@@ -37,7 +37,7 @@ PACKAGES = (*PEERS, "textual-hires-canvas", "plotext<6")
 """They use the Textual and the numpy of this environment."""
 SIZE = (120, 40)
 CPU_S, BYTES = 0.006, 4000
-QUIET_S = 0.15
+QUIET_S = 0.3
 """A frame has been painted when nothing was written for this long."""
 
 
@@ -86,6 +86,7 @@ class Side:
 
     def rest(self, seconds: float) -> None:
         """Count bytes while nothing is asked."""
+        self._read(first_s=1.0, quiet_s=1.0)
         self.rest_bytes = self._read(first_s=seconds, quiet_s=seconds)
 
     def close(self) -> None:

@@ -258,32 +258,25 @@ class LineChart(FrameView):
     def _layout(self, window: Window) -> Layout:
         return make_layout(self._lines, window, *self.content_size, readout=self._readout)
 
-    def _all_x(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        window = self.window
-        parts = [line.x[np.isfinite(line.y)] for line in self._lines]
-        x = np.concatenate(parts) if parts else np.empty(0)
-        return np.unique(x[(x >= window.x_low) & (x <= window.x_high)])
-
     def _next_point(self, direction: int) -> float | None:
-        x = self._all_x()
-        if not x.size:
-            return None
-        if self._cursor is None:
-            return float(x[-1])
+        """Return x of the nearest point in another column than the cursor's; the newest point if there is none."""
         window = self.window
-        columns = self._layout(window).columns
-        ahead = x[x > self._cursor] if direction > 0 else x[x < self._cursor][::-1]
-        here = dot_column(self._cursor, window, columns)
-        low = 0
-        step = ahead.size
-        # Points of one column lie together: halve until the first of another column is found.
-        while step > low:
-            middle = (low + step) // 2
-            if dot_column(float(ahead[middle]), window, columns) == here:
-                low = middle + 1
-            else:
-                step = middle
-        return float(ahead[low]) if low < ahead.size else None
+        low, high = window.x_low, window.x_high
+        if self._cursor is not None:
+            columns = self._layout(window).columns
+            here = dot_column(self._cursor, window, columns)
+            if here is not None:
+                edge = x_of_column(here + direction / 2, window, columns)
+                low, high = (max(low, edge), high) if direction > 0 else (low, min(high, edge))
+        takes_last = self._cursor is None or direction < 0
+        ends = []
+        for line in self._lines:
+            x = line.x[(line.x >= low) & (line.x <= high) & np.isfinite(line.y)]
+            if x.size:
+                ends.append(float(x.max() if takes_last else x.min()))
+        if not ends:
+            return None
+        return max(ends) if takes_last else min(ends)
 
     def _zoom(self, factor: float) -> None:
         whole = fit(
