@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cellmap_tui.app.training_feed import TRAIN
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.settings import Settings
     from cellmap_tui.services.train_model import TrainRequest
 
+TRAIN = "train"
+"""Name of the command."""
 LOOKS = "looks"
 """Folder of the looks before trainings, below the state folder: they are not trainings, so not among the runs."""
 KEPT_LOOKS = 5

@@ -159,7 +159,7 @@ async def test_enter_on_a_problem_answers_with_the_key_that_mends_it(monkeypatch
     answers: list[object] = []
     async with app_of_page().run_test(size=SMALL) as pilot:
         await opened(pilot, answers)
-        await pilot.press("g", "enter")
+        await pilot.press("enter")
         await until(pilot, lambda: answers == [Outcome(key="keep_checkpoints")])
 
 
@@ -213,7 +213,8 @@ def test_the_recorded_command_line_asks_the_same() -> None:
     request = TrainRequest(Path("c.toml"), ("epochs=2",), score_every=3, dry_run=True)
     words = command_line(request)
     assert words == [
-        "cellmap-tui", "train", "c.toml", "--set", "epochs=2", "--score-every", "3", "--profile", "2026-06", "--dry-run",
+        "cellmap-tui", "train", "c.toml", "--set", "epochs=2",
+        "--score-every", "3", "--profile", "2026-06", "--dry-run",
     ]  # fmt: skip
 
 

@@ -207,6 +207,8 @@ class PreflightScreen(SubScreen):
         if event.state.error is not None and not was_over:
             self.query_one("#findings", Pane).show_error(event.state.error)
         self._show()
+        if event.state.look is not None and not was_over and self.problems:
+            self.query_one(FindingTable).cursor = 0  # problems stand first
 
     def _show(self) -> None:
         state = self._state
