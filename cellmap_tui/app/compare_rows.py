@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cellmap_tui.monitor.compare import BestEpoch, ClassRow, Comparison, ConfigRow, MetricRow, PairedDifference
 
-ALONE = "one run is nothing to compare: esc, then space in the list or A draws another over it"
+ALONE = "one run alone: esc, then A (or space in the list) draws another over it"
 NO_CONFIG = "no setting differs"
 NO_CLASSES = "no class was validated"
 NO_METRICS = "no metric was told"

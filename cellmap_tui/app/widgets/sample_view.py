@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from cellmap_tui.app.sample_slices import SampleIndex, read_slice
 from cellmap_tui.app.widgets.columns import fitted
 from cellmap_tui.app.widgets.slice_ahead import strips_of
 from cellmap_tui.errors import DataError
+from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -308,7 +310,7 @@ class SampleView(Widget, can_focus=True):
         width = self.size.width
         if self.shown is None:
             style = self.get_component_rich_style("sample--message")
-            lines = self._message.split("\n")
+            lines = [part for line in self._message.split("\n") for part in wrap(printable(line), max(1, width))]
             return Strip([Segment(fitted(lines[y] if y < len(lines) else "", width), style)], width)
         if y < len(self._strips):
             return self._strips[y].adjust_cell_length(width, self.rich_style)
