@@ -26,6 +26,12 @@ FILE = "recipe.toml"
 NEEDS_CLASSES = "exclude"
 
 
+class EditOption(EditLine):
+    """The line stands above, so that the preview below is seen while a value is typed."""
+
+    DEFAULT_CSS = "EditOption { align: center top; background: transparent; }"
+
+
 class RecipeEditing(RunScreen):
     """A screen with a recipe; a subclass shows it."""
 
@@ -153,7 +159,7 @@ class RecipeEditing(RunScreen):
 
         help_text = f"{row.step}: {option.words}. An empty line takes it back."
         value = edits.typed(step.options.get(row.option))
-        self.app.push_screen(EditLine(row.option, help_text, value, problem), keep)
+        self.app.push_screen(EditOption(row.option, help_text, value, problem), keep)
 
     def action_kind(self) -> None:
         """Choose another kind of step in place of this one."""

@@ -42,7 +42,7 @@ class Tuning:
     def rows_of(self, label: str) -> tuple[TuneRow, ...]:
         """Return everything that was tried for a class, the best first."""
         mine = [row for row in self.result.rows if row.label == label]
-        return tuple(sorted(mine, key=lambda row: (not row.is_best, -1.0 if row.score is None else -row.score)))
+        return tuple(sorted(mine, key=lambda row: (not row.is_best, 1.0 if row.score is None else -row.score)))
 
 
 def read_tuning(run: RunSummary) -> Tuning:

@@ -160,7 +160,8 @@ def nudged(step: Step, name: str, direction: Literal[1, -1]) -> Any:
         value = max(1, (value or 0) * _FACTOR)
     else:
         value = type(value or 0)((value or 0) / _FACTOR)
-    return min(option.most, max(option.least, value))
+    value = min(option.most, max(option.least, value))
+    return int(value) if option.kind == "count" else value
 
 
 def problem_of(recipe: Recipe, name: str = "") -> tuple[int | None, str]:

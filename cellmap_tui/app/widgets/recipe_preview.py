@@ -1,4 +1,4 @@
-"""A slice through a recipe: the probability on the left, what the steps make of it on the right."""
+"""A slice through a recipe: the probability, and what the steps make of it, beside or below it."""
 
 from __future__ import annotations
 
@@ -205,7 +205,12 @@ def draw(
         Of what is between them.
     """
     half = (width - GAP) // 2
-    left, right = pictures(preview, voxel_nm, look, half, 2 * height)
+    beside = pictures(preview, voxel_nm, look, half, 2 * height)
+    above = pictures(preview, voxel_nm, look, width, 2 * ((height - 1) // 2))
+    if above[0].size > beside[0].size:
+        first, second = (strips_of(rgb, coarse=False) for rgb in above)
+        return [*first, Strip([Segment(" " * width, style)], width), *second]
+    left, right = beside
     gap = Strip([Segment(" " * GAP, style)], GAP)
     pad = Strip([Segment(" " * (half - left.shape[1]), style)], half - left.shape[1])
     lines = zip(strips_of(left, coarse=False), strips_of(right, coarse=False), strict=True)

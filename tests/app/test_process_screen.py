@@ -1,0 +1,186 @@
+"""The recipe editor by keys: steps are changed, shown on a slice, kept, saved, and carried out by a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cellmap_tui.app.recipe_draft import open_draft
+from cellmap_tui.app.screens.process import ProcessScreen
+from cellmap_tui.app.screens.start import StartWork
+from cellmap_tui.app.widgets.confirm import Confirm
+from cellmap_tui.app.widgets.recipe_tables import ClassTable, StepTable
+from cellmap_tui.services.process_model import ProcessRequest
+from cellmap_tui.services.process_recipe import read_recipe
+from tests.app.builders import app_with
+from tests.services.processing import predicted_crop
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+SHAPE = (20, 40, 60)
+SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
+
+
+@pytest.fixture(autouse=True)
+def _predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    predicted_crop(Path("data"), 1, SHAPE)
+
+
+async def at_rest(pilot: Pilot[None]) -> None:
+    for _ in range(3):
+        await pilot.pause()
+        await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+async def press(pilot: Pilot[None], *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+        await at_rest(pilot)
+
+
+async def opened(pilot: Pilot[None], request: object = None) -> ProcessScreen:
+    await at_rest(pilot)
+    screen = ProcessScreen(request)
+    await pilot.app.push_screen(screen)
+    await at_rest(pilot)
+    while not screen._is_found or screen._shown is None:
+        await at_rest(pilot)
+    await at_rest(pilot)
+    return screen
+
+
+def steps(screen: ProcessScreen) -> list[str]:
+    own = screen.own_steps()
+    assert own is not None
+    return [step.words for step in own.steps]
+
+
+async def test_a_class_that_is_predicted_is_shown_with_what_its_built_in_steps_make_of_a_slice() -> None:
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        assert screen.class_in_hand().name == "ves"
+        assert screen.view.preview.labels.shape == (40, 60)
+        rows = screen.query_one(StepTable).index.rows
+        assert [row.objects for row in rows if not row.option] == [None, screen._shown.preview.steps[-1].objects]
+
+
+async def test_values_are_nudged_and_typed_and_taken_back() -> None:
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        await press(pilot, "j", "plus", "plus")
+        assert steps(screen)[0] == "threshold above 0.6"
+        assert "above = 0.6" in screen._shown.request.recipe
+        await press(pilot, "enter", *["backspace"] * 3, "2")
+        assert "is not a number from 0 to 1" in str(pilot.app.screen.query_one(".verdict").render())
+        await press(pilot, "enter")
+        assert pilot.app.screen is not screen
+        await press(pilot, "backspace", "0", "full_stop", "3")
+        assert "above = 0.3" in screen._shown.request.recipe
+        await press(pilot, "escape")
+        assert steps(screen)[0] == "threshold above 0.6"
+        assert "above = 0.6" in screen._shown.request.recipe
+        await press(pilot, "u", "u")
+        assert steps(screen)[0] == "threshold above 0.5"
+        assert not screen.class_in_hand().is_own
+
+
+async def test_steps_are_added_moved_left_out_and_a_wrong_order_is_told_but_not_shown() -> None:
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        await press(pilot, "n", "enter")
+        assert steps(screen)[1].startswith("open radius_nm 8")
+        shown = screen._shown.request.recipe
+        await press(pilot, "K")
+        assert "needs a mask" in str(screen.query_one("#say").render())
+        assert screen._shown.request.recipe == shown
+        assert screen.query_one(ClassTable).highlighted.problem
+        await press(pilot, "x")
+        assert [words.split()[0] for words in steps(screen)] == ["threshold", "cores"]
+        await press(pilot, "R")
+        assert isinstance(pilot.app.screen, Confirm)
+        await press(pilot, "y")
+        assert not screen.class_in_hand().is_own
+
+
+async def test_what_was_not_saved_is_there_again_and_saving_forgets_the_draft() -> None:
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "j", "plus", "escape")
+        screen = await opened(pilot)
+        assert screen.draft.was_kept
+        assert steps(screen)[0] == "threshold above 0.55"
+        await press(pilot, "w", "enter")
+        assert read_recipe(Path("recipe.toml")).classes["ves"].steps[0]["above"] == 0.55
+        assert screen.draft.is_saved
+        assert not open_draft(None, Path("state")).was_kept
+        assert not open_draft(Path("recipe.toml").absolute(), Path("state")).was_kept
+
+
+async def test_a_file_that_somebody_else_wrote_is_replaced_only_when_told() -> None:
+    Path("recipe.toml").write_text("[classes.er]\nsteps = ['threshold']\n")
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "j", "plus", "w", "enter")
+        assert isinstance(pilot.app.screen, Confirm)
+        await press(pilot, "n")
+        assert "er" in Path("recipe.toml").read_text()
+
+
+async def test_the_slice_is_stepped_and_turned() -> None:
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        screen.view.focus()
+        await press(pilot, "]", "}")
+        assert screen._shown.request.index == 10 + 1 + 8
+        await press(pilot, "t")
+        assert (screen._shown.preview.axis, screen._shown.preview.index) == ("y", 20)
+        await press(pilot, "plus", "l", "o")
+        assert (screen.view.look.zoom, screen.view.look.overlay) == (2, "outline")
+
+
+async def test_processing_shows_its_plan_and_is_asked_with_the_saved_recipe() -> None:
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        await opened(pilot, ProcessRequest(crops="mine/1", data_root=Path("data").absolute()))
+        await press(pilot, "j", "plus", "P", "enter")
+        assert Path("recipe.toml").is_file()
+        await press(pilot, "n")
+        assert isinstance(pilot.app.screen, StartWork)
+        request = pilot.app.screen._request
+        assert (request.crops, request.recipe) == ("mine/1", Path("recipe.toml").absolute())
+        assert "ves: threshold above 0.55" in str(pilot.app.screen.query_one("#plan").render())
+
+
+async def test_a_broken_recipe_is_told_and_the_editor_opens_without_it() -> None:
+    Path("mine.toml").write_text("[classes.ves]\nsteps = ['nothing']\n")
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, ProcessRequest(recipe=Path("mine.toml").absolute()))
+        assert any("unknown step nothing" in note.message for note in pilot.app._notifications)
+        assert screen.draft.path is None
+
+
+async def test_without_predictions_it_says_what_to_do() -> None:
+    import shutil
+
+    shutil.rmtree("data/predictions")
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        screen = ProcessScreen()
+        await pilot.app.push_screen(screen)
+        while not screen._is_found:
+            await at_rest(pilot)
+        assert "Nothing is predicted" in screen.view._message
+
+
+@SIZES
+def test_a_recipe_with_its_slice(snap_compare, size) -> None:
+    async def edited(pilot: Pilot[None]) -> None:
+        screen = await opened(pilot)
+        await press(pilot, "n", "enter")
+        while not screen.view._strips:
+            await at_rest(pilot)
+
+    assert snap_compare(app_with(), terminal_size=size, run_before=edited)
