@@ -164,7 +164,7 @@ PANES = (
     Key("live.machine", "M", "machine", "Show GPUs, memory, disk, and where the time goes."),
     Key("live.compare", "d", "compare", "Compare the runs that are drawn: settings, metrics, classes."),
     Key("live.add", "A", "add a log", "Draw another run, folder or TensorBoard log too."),
-    Key("live.findings", "W", "findings", "Show everything that stands out, with the evidence and the setting to change."),
+    Key("live.findings", "W", "findings", "Show all that stands out, why, and which setting to change."),
     Key("live.bell", "B", "bell", "Ring the bell at the end, at a failure, and at a new best; or no longer."),
     Key("live.turn", "t", "turn", "Change between the tables and charts of this page."),
     Key("live.metric", "m", "metric", "Show the next of Dice, IoU, precision, recall."),

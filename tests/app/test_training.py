@@ -1,18 +1,24 @@
-"""The training page as a user meets it: numbers and a curve, and keys that ask before they end anything."""
+"""The live screen as a user meets it: what is told is drawn, others are drawn over it, keys ask before they cost."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from cellmap_tui.app.live_bell import Heard, rings
+from cellmap_tui.app.live_control import rate_problem
+from cellmap_tui.app.live_export import problem as export_problem
+from cellmap_tui.app.live_view import MOST_OVERLAYS, LiveView, load_view, save_view
+from cellmap_tui.app.live_words import eta_words, step_rates
+from cellmap_tui.app.screens.live_findings import LiveFindingsScreen
 from cellmap_tui.app.screens.training import TrainingScreen
-from cellmap_tui.app.training_feed import MOST_POINTS, TrainingTally
-from cellmap_tui.app.training_words import curve_lines
 from cellmap_tui.app.widgets.confirm import Confirm
+from cellmap_tui.app.widgets.edit_line import EditLine
 from cellmap_tui.jobs.control import pending_requests
-from cellmap_tui.jobs.events import Event
 from cellmap_tui.jobs.rundir import RunDir
 from tests.app.builders import app_with
 from tests.app.test_live_jobs import until
@@ -21,7 +27,7 @@ from tests.app.training_parts import OTHER_ID, RUN_ID, training, training_events
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-SMALL = (80, 24)
+SMALL, LARGE = (80, 24), (160, 50)
 
 
 @pytest.fixture
@@ -36,37 +42,149 @@ def asked(monkeypatch) -> list[tuple[str, str]]:
 
 
 async def opened(pilot: Pilot[None]) -> TrainingScreen:
-    """Open the page and wait for its figures."""
+    """Open the screen and wait until everything was read."""
     await pilot.pause()
     await pilot.press("T")
     await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
     screen = pilot.app.screen
     assert isinstance(screen, TrainingScreen)
-    if screen.chosen_run() is not None:
-        await until(pilot, lambda: "loss" in words(pilot))
+    await until(pilot, lambda: not pilot.app.runs or (screen.live is not None and screen.live.at_end))
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
     return screen
 
 
-def words(pilot: Pilot[None]) -> str:
-    return str(pilot.app.screen.query_one("#figures", Static).content)
+def words(screen: TrainingScreen, name: str) -> str:
+    return str(screen.query_one(f"#{name}", Static).content)
 
 
-async def test_the_figures_are_those_of_the_run_under_the_cursor() -> None:
+def drawn(screen: TrainingScreen, place: int = 0) -> list[str]:
+    return [line.name for line in screen.chart_panes[place].chart.lines]
+
+
+# What is shown
+
+
+async def test_the_newest_training_is_in_hand_and_enter_takes_another() -> None:
     other = training(OTHER_ID, "done", events=training_events(20))
-    async with app_with(training(), other, start="train").run_test(size=SMALL) as pilot:
-        await opened(pilot)
-        assert "step       120, epoch 6" in words(pilot)
-        assert "best       0.640 at epoch 6" in words(pilot)
-        await pilot.press("j")
-        await until(pilot, lambda: "step       20, epoch 1" in words(pilot))
+    async with app_with(training(), other, start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        assert "step 120" in words(screen, "status")
+        assert drawn(screen) == ["train"]
+        assert drawn(screen, 2) == ["pm", "ecs", "nuc", "er", "mito"]
+        await pilot.press("T", "j", "enter")
+        await until(pilot, lambda: screen.live is not None and screen.live.path.name == OTHER_ID)
+        await until(pilot, lambda: "step 20" in words(screen, "status"))
+        assert "✓" in words(screen, "status")
 
 
-async def test_what_is_told_later_is_shown() -> None:
+async def test_what_is_told_later_is_drawn() -> None:
     training(events=training_events(20))
     async with app_with(training(events=training_events(20)), start="train").run_test(size=SMALL) as pilot:
-        await opened(pilot)
+        screen = await opened(pilot)
         training(events=training_events(40))
-        await until(pilot, lambda: "step       40, epoch 2" in words(pilot))
+        await until(pilot, lambda: "step 40" in words(screen, "status"))
+        assert screen.chart_panes[0].chart.lines[0].x[-1] == 40
+
+
+async def test_tab_brings_the_next_chart_to_the_front_where_there_is_room_for_one() -> None:
+    async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        assert [pane.display for pane in screen.chart_panes] == [True, False, False, False]
+        await pilot.press("tab")
+        assert [pane.display for pane in screen.chart_panes] == [False, True, False, False]
+        assert screen.chart_panes[1].chart.has_focus
+        await pilot.press("shift+tab", "shift+tab")
+        assert screen.chart_panes[3].chart.has_focus
+
+
+async def test_marked_trainings_are_drawn_over_it_and_the_next_time_too() -> None:
+    other = training(OTHER_ID, "done", events=training_events(20))
+    async with app_with(training(), other, start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("T", "j", "space")
+        await until(pilot, lambda: drawn(screen) == ["10-09 0000a0", "10-09 0000a1"])
+        colours = {line.name: line.colour_index for line in screen.chart_panes[0].chart.lines}
+        assert colours == {"10-09 0000a1": 0, "10-09 0000a0": 1}
+        await pilot.app.workers.wait_for_complete()
+    async with app_with(training(), other, start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        assert drawn(screen) == ["10-09 0000a0", "10-09 0000a1"]
+        await pilot.press("T", "j", "space")
+        await until(pilot, lambda: drawn(screen) == ["train"])
+
+
+async def test_a_csv_log_is_drawn_too_and_has_no_keys_that_steer() -> None:
+    Path("log.csv").write_text("step,loss\n" + "".join(f"{step},{1 / (step + 1)}\n" for step in range(9)))
+    options = {"command": "train", "path": Path("log.csv").absolute()}
+    async with app_with(start="train", options=options).run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
+        screen = pilot.app.screen
+        assert isinstance(screen, TrainingScreen)
+        await until(pilot, lambda: screen.live is not None and bool(drawn(screen)))
+        steering = ("stop", "pause", "resume", "checkpoint", "validate_now", "rate", "stop_after_epoch", "full_log")
+        assert not any(screen.check_action(action, ()) for action in steering)
+        assert "CSV log" in words(screen, "status")
+
+
+async def test_a_run_directory_that_vanishes_leaves_its_picture_and_says_so() -> None:
+    run = training()
+    async with app_with(run, start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        run.path.rename("elsewhere")
+        await until(pilot, lambda: "gone" in words(screen, "status"))
+        assert len(screen.chart_panes[0].chart.lines[0].x) == 120
+
+
+async def test_names_with_markup_and_escape_bytes_are_only_text() -> None:
+    run = training(events=training_events(classes=("[bold]x[/]", "\x1b[31mred")))
+    async with app_with(run, start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        assert "[bold]x[/]" in words(screen, "strip")
+        assert "\x1b" not in words(screen, "strip")
+
+
+async def test_a_filter_chooses_metrics_and_says_what_is_wrong_with_it() -> None:
+    async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("slash", *"perf", "enter")
+        await until(pilot, lambda: screen.chart_panes[0].panel.names == ("perf/data_wait",))
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.chart_panes[0].panel.title == "loss")
+        await pilot.press("slash", *"/(/")
+        await until(pilot, lambda: screen.filter_bar.has_class("-bad"))
+        assert screen.chart_panes[0].panel.title == "loss"
+
+
+async def test_trainings_are_filtered_by_what_they_were_configured_with() -> None:
+    other = training(OTHER_ID, "done")
+    (other.path / "config.toml").write_text("learning_rate = 0.01\n")
+    async with app_with(training(), other, start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("T", "slash", *"cfg.lr>=1e-3")
+        await until(pilot, lambda: [row.path.name for row in _rows(screen)] == [OTHER_ID])
+        await pilot.press("enter", "escape")
+        await until(pilot, lambda: len(_rows(screen)) == 2)
+
+
+async def test_cursor_and_zoom_are_the_same_in_all_charts() -> None:
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("left", "left", "i")
+        charts = [pane.chart for pane in screen.chart_panes]
+        assert len({chart.cursor for chart in charts}) == 1
+        assert len({(chart.window.x_low, chart.window.x_high) for chart in charts}) == 1
+        assert charts[0].window.x_low > 0
+        await pilot.press("f", "m")
+        assert screen.view.axis == "epoch"
+        assert [chart.options.axis_words for chart in charts] == ["epoch"] * 4
+        await pilot.press("m", "m", "plus", "y", "b", "percent_sign")
+        await pilot.app.workers.wait_for_complete()
+        view = load_view(pilot.app.settings.state_dir)
+        assert view == LiveView(axis="elapsed", smoothing=0.5, log_y=True, band=True, clip=True)
+
+
+# What is asked of the run
 
 
 async def test_stopping_asks_first_and_no_leaves_it_alone(asked) -> None:
@@ -75,7 +193,8 @@ async def test_stopping_asks_first_and_no_leaves_it_alone(asked) -> None:
         await pilot.press("x")
         await pilot.pause()
         assert isinstance(pilot.app.screen, Confirm)
-        assert asked == []
+        assert RUN_ID in pilot.app.screen._question
+        assert "step 120" in pilot.app.screen._question
         await pilot.press("n")
         await until(pilot, lambda: pilot.app.screen is screen)
         await pilot.app.workers.wait_for_complete()
@@ -86,50 +205,148 @@ async def test_stopping_asks_first_and_no_leaves_it_alone(asked) -> None:
         await until(pilot, lambda: asked == [("stop", RUN_ID)])
 
 
+async def test_a_second_stop_says_what_is_lost() -> None:
+    async with app_with(training(state="stopping"), start="train").run_test(size=SMALL) as pilot:
+        await opened(pilot)
+        await pilot.press("x")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, Confirm)
+        assert "at once" in pilot.app.screen._question
+        assert "is lost" in pilot.app.screen._cost
+
+
 async def test_pausing_and_going_on_is_asked_of_the_job(asked) -> None:
     async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
         await opened(pilot)
         await pilot.press("p")
         await until(pilot, lambda: asked == [("pause", RUN_ID)])
-        assert pending_requests(RunDir(training().path)) == ()
     async with app_with(training(state="paused"), start="train").run_test(size=SMALL) as pilot:
         await opened(pilot)
         await pilot.press("p")
         await until(pilot, lambda: asked[1:] == [("resume", RUN_ID)])
 
 
+async def test_checkpoint_validation_rate_and_end_of_epoch_reach_the_job() -> None:
+    run = RunDir(training().path)
+    async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: pending_requests(run) == ("checkpoint",))
+        await pilot.press("V")
+        await pilot.pause()
+        await pilot.press("y")
+        await until(pilot, lambda: pending_requests(run) == ("checkpoint", "validate"))
+        await pilot.press("E")
+        await pilot.pause()
+        await pilot.press("n")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EditLine))
+        line = pilot.app.screen.query_one(Input)
+        assert line.value == "0.0007"
+        line.value = "20"
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, EditLine)
+        line.value = "3e-4"
+        await pilot.press("enter")
+        await until(pilot, lambda: pending_requests(run) == ("checkpoint", "validate", "lr"))
+        asked = json.loads(sorted(run.control_path.iterdir())[-1].read_text())
+        assert asked["value"] == 3e-4
+
+
 async def test_keys_that_can_do_nothing_are_not_there() -> None:
+    steering = ("stop", "pause", "resume", "checkpoint", "validate_now", "rate", "stop_after_epoch")
     async with app_with(training(state="done"), start="train").run_test(size=SMALL) as pilot:
         screen = await opened(pilot)
-        assert not any(screen.check_action(action, ()) for action in ("stop", "pause", "resume"))
+        assert not any(screen.check_action(action, ()) for action in steering)
         assert screen.check_action("new", ())
     async with app_with(start="train").run_test(size=SMALL) as pilot:
         screen = await opened(pilot)
-        assert "no training yet" in words(pilot)
-        assert not screen.check_action("stop", ())
+        assert "no training yet" in words(screen, "status")
+        assert not any(screen.check_action(action, ("classes",)) for action in (*steering, "page", "export"))
 
 
-def test_steps_that_are_learned_anew_replace_the_old_ones() -> None:
-    tally = TrainingTally()
-    tally.take(_events(1, 2, 3, 4))
-    tally.take(_events(3, loss=0.25))
-    assert tally.losses == [(1, 1.0), (2, 1.0), (3, 0.25)]
-    assert tally.step == 3
+async def test_the_chart_in_hand_is_written() -> None:
+    async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EditLine))
+        line = pilot.app.screen.query_one(Input)
+        assert line.value.endswith("loss.svg")
+        line.value = "loss.csv"
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen and Path("loss.csv").exists())
+        assert len(Path("loss.csv").read_text().splitlines()) >= 120
+    assert "must end in" in export_problem("loss.pdf")
+    assert "exists already" in export_problem("loss.csv")
 
 
-def test_a_long_training_keeps_a_part_of_its_losses() -> None:
-    tally = TrainingTally()
-    tally.take(_events(*range(1, 3 * MOST_POINTS)))
-    assert len(tally.losses) <= MOST_POINTS
-    assert tally.losses[-1][0] == 3 * MOST_POINTS - 1
+async def test_all_that_stands_out_has_a_page() -> None:
+    async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("W")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveFindingsScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is screen)
 
 
-def test_a_curve_has_its_largest_value_at_the_top_and_works_in_ascii() -> None:
-    lines = curve_lines([1.0, 0.5, None, 0.0], 4)
-    assert lines[0] == "      1┤█   "
-    assert lines[-1] == "      0┤██ ▁"
-    assert all(line.isascii() for line in curve_lines([1.0, 0.5], 4, ascii_only=True))
+# Rules
 
 
-def _events(*steps: int, loss: float = 1.0) -> list[Event]:
-    return [Event("metric", 0.0, {"step": step, "epoch": 1, "values": {"loss": loss}}) for step in steps]
+def test_a_rate_is_a_number_within_reason() -> None:
+    assert rate_problem("3e-4") == ""
+    assert all(map(rate_problem, ("", "fast", "0", "-1", "nan", "inf", "11")))
+
+
+def test_the_bell_rings_at_an_end_and_a_new_best_but_not_at_a_first_look() -> None:
+    running = Heard("running", 0.5)
+    assert not rings(Heard(), Heard("done", 0.9))
+    assert rings(running, Heard("failed", 0.5))
+    assert rings(running, Heard("running", 0.6))
+    assert not rings(running, Heard("paused", 0.5))
+    assert not rings(Heard("done", 0.5), Heard("done", 0.5))
+
+
+def test_a_view_that_cannot_be_read_is_as_at_first(tmp_path) -> None:
+    for text in (
+        "",
+        "[]",
+        '{"view": 3}',
+        '{"view": {"axis": "miles", "smoothing": 7.0, "hidden": 3, "bell": "yes"}}',
+    ):
+        (tmp_path / "live-view.json").write_text(text)
+        view = load_view(tmp_path, tmp_path)
+        assert (view.axis, view.hidden, view.bell, view.overlays) == ("step", (), False, ())
+        assert 0 <= view.smoothing <= 0.99
+
+
+def test_overlays_are_kept_for_each_run(tmp_path) -> None:
+    many = tuple(f"/runs/{index}" for index in range(MOST_OVERLAYS))
+    assert save_view(tmp_path / "state", LiveView(overlays=many), Path("/a"))
+    assert save_view(tmp_path / "state", LiveView(), Path("/b"))
+    assert load_view(tmp_path / "state", Path("/a")).overlays == many
+    assert load_view(tmp_path / "state", Path("/b")).overlays == ()
+
+
+def test_time_left_is_a_range_where_the_speed_was_uneven() -> None:
+    assert eta_words(600, [2.0, 2.02], short=False) == "ETA 5 min 00 s"
+    assert eta_words(600, [2.0, 4.0], short=False) == "ETA 2 min 30 s to 5 min 00 s"
+    assert eta_words(600, [2.0, 4.0], short=True) == "ETA 5 min 00 s"
+
+
+def test_speed_is_taken_since_the_job_began_last() -> None:
+    import numpy as np
+
+    from cellmap_tui.monitor.points import Points
+
+    step = np.array([1, 2, 3, 4, 5])
+    time_s = np.array([0.0, 1.0, 1000.0, 1001.0, 1002.0])
+    value = np.ones(5)
+    points = Points(step, np.full(5, np.nan), time_s, value, value, value)
+    assert step_rates(points, since_s=999.0) == [1.0, 1.0]
+    assert step_rates(points)[0] < 1.1
+
+
+def _rows(screen: TrainingScreen):
+    index = screen.table.index
+    return [index.rows[number] for number in index.shown]
