@@ -7,11 +7,11 @@ import shutil
 import pytest
 from textual.widget import Widget
 
-from cellmap_tui.app.screens.live_classes import LiveClasses
-from cellmap_tui.app.screens.live_compare import LiveCompare
-from cellmap_tui.app.screens.live_heat import LiveHeat
-from cellmap_tui.app.screens.live_machine import LiveMachine
-from cellmap_tui.app.screens.live_samples import LiveSamples
+from cellmap_tui.app.screens.live_classes import LiveClassesScreen
+from cellmap_tui.app.screens.live_compare import LiveCompareScreen
+from cellmap_tui.app.screens.live_heat import LiveHeatScreen
+from cellmap_tui.app.screens.live_machine import LiveMachineScreen
+from cellmap_tui.app.screens.live_samples import LiveSamplesScreen
 from cellmap_tui.app.widgets.epoch_heat import EpochHeat
 from cellmap_tui.app.widgets.small_multiples import SmallMultiples
 from cellmap_tui.learning.samples import sample_folder
@@ -47,7 +47,7 @@ async def test_classes_are_listed_the_worst_first_and_what_was_not_validated_apa
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveClasses, RUN)
+        page = await opened(pilot, LiveClassesScreen, RUN)
 
         assert [row.name for row in page.table.index.rows] == ["nuc", "er", "mito"]
         assert "1 in no validation crop: ves" in text_of(app)
@@ -57,7 +57,7 @@ async def test_the_table_turns_into_charts_and_back_where_there_is_no_room_for_b
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveClasses, RUN)
+        page = await opened(pilot, LiveClassesScreen, RUN)
         await press(pilot, "t")
 
         assert isinstance(page.focused, SmallMultiples)
@@ -71,11 +71,11 @@ async def test_a_class_opens_its_slices() -> None:
     write_samples()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveClasses, RUN)
+        await opened(pilot, LiveClassesScreen, RUN)
         await press(pilot, "j", "enter")
 
         page = pilot.app.screen
-        assert isinstance(page, LiveSamples)
+        assert isinstance(page, LiveSamplesScreen)
         assert page.view.shown.look.class_name == "er"
 
 
@@ -83,7 +83,7 @@ async def test_another_metric_is_told_by_its_own_change() -> None:
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveClasses, RUN)
+        await opened(pilot, LiveClassesScreen, RUN)
         await press(pilot, "m")
 
         assert "lowest IoU first" in text_of(app)
@@ -91,7 +91,9 @@ async def test_another_metric_is_told_by_its_own_change() -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 16), LARGE])
-@pytest.mark.parametrize("page", [LiveClasses, LiveHeat, LiveSamples, LiveMachine, LiveCompare])
+@pytest.mark.parametrize(
+    "page", [LiveClassesScreen, LiveHeatScreen, LiveSamplesScreen, LiveMachineScreen, LiveCompareScreen]
+)
 async def test_names_with_markup_and_escape_bytes_are_only_names(page, size) -> None:
     names = (EVIL, "a_very-long.class-name-that-somebody-will-import-one-day-0123456789", "er", "ves")
     write_training(classes=names)
@@ -114,7 +116,7 @@ async def test_the_heat_map_shows_every_class_and_names_the_cell() -> None:
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveHeat, RUN)
+        await opened(pilot, LiveHeatScreen, RUN)
 
         shown = text_of(app)
         assert all(name in shown for name in CLASSES)
@@ -126,12 +128,12 @@ async def test_a_cell_of_the_heat_map_opens_the_slices_of_its_class_and_epoch() 
     write_samples()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveHeat, RUN)
+        page = await opened(pilot, LiveHeatScreen, RUN)
         page.query_one(EpochHeat).column = 5
         await press(pilot, "enter")
 
         page = pilot.app.screen
-        assert isinstance(page, LiveSamples)
+        assert isinstance(page, LiveSamplesScreen)
         assert (page.view.shown.look.class_name, page.view.shown.epoch) == ("er", 6)
 
 
@@ -139,13 +141,13 @@ async def test_the_heat_map_sorts_the_worst_first() -> None:
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveHeat, RUN)
+        page = await opened(pilot, LiveHeatScreen, RUN)
         await press(pilot, "s", "g")
 
         assert page.query_one(EpochHeat).cell[0] == "nuc"
 
 
-@pytest.mark.parametrize("page", [LiveClasses, LiveHeat, LiveSamples, LiveMachine])
+@pytest.mark.parametrize("page", [LiveClassesScreen, LiveHeatScreen, LiveSamplesScreen, LiveMachineScreen])
 async def test_a_run_that_has_told_nothing_says_so(page) -> None:
     RUN.mkdir(parents=True)
     (RUN / "events.jsonl").write_text("")
@@ -165,7 +167,7 @@ async def test_slices_are_scrubbed_through_epochs() -> None:
     write_samples()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveSamples, RUN)
+        page = await opened(pilot, LiveSamplesScreen, RUN)
         assert page.view.shown.epoch == 12
 
         await press(pilot, "left_square_bracket")
@@ -180,7 +182,7 @@ async def test_the_newest_epoch_is_followed_until_somebody_scrubs_back() -> None
     write_samples()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveSamples, RUN)
+        page = await opened(pilot, LiveSamplesScreen, RUN)
         write_samples(epochs=(13,))
         page._search()
         await still(pilot)
@@ -200,7 +202,7 @@ async def test_slices_classes_panels_and_overlays_go_round() -> None:
     write_samples()
     app = train_app()
     async with app.run_test(size=LARGE) as pilot:
-        page = await opened(pilot, LiveSamples, RUN)
+        page = await opened(pilot, LiveSamplesScreen, RUN)
         first = page.view.look.name
 
         await press(pilot, "l")
@@ -221,7 +223,7 @@ async def test_how_well_the_slice_is_predicted_is_printed() -> None:
     write_samples(epochs=(12,))
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveSamples, RUN, class_name="er")
+        await opened(pilot, LiveSamplesScreen, RUN, class_name="er")
 
         assert "Dice 0.74" in text_of(app)
         assert "unknown 0 %" in text_of(app)
@@ -234,7 +236,7 @@ async def test_a_damaged_slice_is_told_and_the_next_one_is_shown() -> None:
     damaged.write_bytes(damaged.read_bytes()[:200])
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveSamples, RUN)
+        page = await opened(pilot, LiveSamplesScreen, RUN)
 
         assert page.view.shown is None
         assert "is no example slice" in text_of(app)
@@ -247,7 +249,7 @@ async def test_a_run_that_vanishes_leaves_words_and_no_error() -> None:
     write_samples()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        page = await opened(pilot, LiveSamples, RUN)
+        page = await opened(pilot, LiveSamplesScreen, RUN)
         shutil.rmtree(RUN)
         page._search()
         await still(pilot)
@@ -265,7 +267,7 @@ async def test_eight_gpus_fit_on_the_screen(size) -> None:
     write_telemetry(RUN, machine(8), reading(8, time_s=1.0), reading(8))
     app = train_app()
     async with app.run_test(size=size) as pilot:
-        await opened(pilot, LiveMachine, RUN)
+        await opened(pilot, LiveMachineScreen, RUN)
 
         shown = text_of(app)
         assert all(f"gpu{number}" in shown for number in range(8))
@@ -278,7 +280,7 @@ async def test_a_machine_without_gpus_says_why() -> None:
     write_telemetry(RUN, machine(0, gpu_state="no NVIDIA driver"), reading(0))
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveMachine, RUN)
+        await opened(pilot, LiveMachineScreen, RUN)
 
         assert "no GPU: no NVIDIA driver" in text_of(app)
         assert "container" in text_of(app)
@@ -288,7 +290,7 @@ async def test_the_time_of_an_epoch_is_split() -> None:
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveMachine, RUN)
+        await opened(pilot, LiveMachineScreen, RUN)
 
         shown = text_of(app)
         assert "this run has told nothing of its machine" in shown
@@ -301,10 +303,10 @@ async def test_a_log_of_another_tool_has_no_machine_and_no_slices(tmp_path) -> N
     log.write_text("step,loss\n" + "".join(f"{step},{1 / (step + 1)}\n" for step in range(20)))
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveMachine, log)
+        await opened(pilot, LiveMachineScreen, log)
         assert "log of another tool" in text_of(app)
 
-        await opened(pilot, LiveSamples, log)
+        await opened(pilot, LiveSamplesScreen, log)
         assert "log of another tool" in text_of(app)
 
 
@@ -316,7 +318,7 @@ async def test_runs_are_compared_by_settings_metrics_and_classes() -> None:
     write_training(OTHER, rate=0.01, best=0.9)
     app = train_app()
     async with app.run_test(size=LARGE) as pilot:
-        await opened(pilot, LiveCompare, RUN, OTHER)
+        await opened(pilot, LiveCompareScreen, RUN, OTHER)
 
         shown = text_of(app)
         assert "1 settings differ" in shown or "1 setting differs" in shown
@@ -330,7 +332,7 @@ async def test_the_tables_turn_where_there_is_no_room_for_all() -> None:
     write_training(OTHER, rate=0.01, best=0.9)
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveCompare, RUN, OTHER)
+        await opened(pilot, LiveCompareScreen, RUN, OTHER)
         assert "learning_rate: 1 0.001   2 0.01" in text_of(app)
 
         await press(pilot, "t")
@@ -343,7 +345,7 @@ async def test_one_run_is_nothing_to_compare_and_says_how_to_get_two() -> None:
     write_training()
     app = train_app()
     async with app.run_test(size=SMALL) as pilot:
-        await opened(pilot, LiveCompare, RUN)
+        await opened(pilot, LiveCompareScreen, RUN)
 
         assert "draws another over it" in text_of(app)
 
@@ -351,7 +353,9 @@ async def test_one_run_is_nothing_to_compare_and_says_how_to_get_two() -> None:
 # What holds for all
 
 
-@pytest.mark.parametrize("page", [LiveClasses, LiveHeat, LiveSamples, LiveMachine, LiveCompare])
+@pytest.mark.parametrize(
+    "page", [LiveClassesScreen, LiveHeatScreen, LiveSamplesScreen, LiveMachineScreen, LiveCompareScreen]
+)
 async def test_what_is_not_new_is_not_painted_again(page, monkeypatch) -> None:
     write_training()
     write_training(OTHER, rate=0.01)

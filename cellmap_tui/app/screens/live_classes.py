@@ -42,7 +42,7 @@ class LiveClassTable(VirtualTable[ClassRow]):
         )
 
 
-class LiveClasses(LivePage):
+class LiveClassesScreen(LivePage):
     """The classes of the run in hand.
 
     Parameters
@@ -118,9 +118,9 @@ class LiveClasses(LivePage):
 
     def action_heat(self) -> None:
         """Show every class over the epochs."""
-        from cellmap_tui.app.screens.live_heat import LiveHeat
+        from cellmap_tui.app.screens.live_heat import LiveHeatScreen
 
-        self.app.push_screen(LiveHeat(self.live))
+        self.app.push_screen(LiveHeatScreen(self.live))
 
     @on(RowHighlighted, "LiveClassTable")
     def _follow(self, event: RowHighlighted) -> None:
@@ -144,6 +144,6 @@ class LiveClasses(LivePage):
         self._open(event.title)
 
     def _open(self, name: str) -> None:
-        from cellmap_tui.app.screens.live_samples import LiveSamples
+        from cellmap_tui.app.screens.live_samples import LiveSamplesScreen
 
-        self.app.push_screen(LiveSamples(self.live, name))
+        self.app.push_screen(LiveSamplesScreen(self.live, name))

@@ -58,7 +58,7 @@ class RunTable(VirtualTable[Any]):
         return (action != "select" or self._opens) and super().check_action(action, parameters)
 
 
-class LiveCompare(LivePage):
+class LiveCompareScreen(LivePage):
     """The runs that are drawn over each other."""
 
     AUTO_FOCUS = "#config-rows"
@@ -77,7 +77,7 @@ class LiveCompare(LivePage):
 
         def can_replace(self, message: Message) -> bool:
             """Only the newest counts."""
-            return isinstance(message, LiveCompare.Compared)
+            return isinstance(message, LiveCompareScreen.Compared)
 
     def __init__(self, live: LiveRun) -> None:
         super().__init__(live)
@@ -172,7 +172,7 @@ class LiveCompare(LivePage):
 
     @on(RowSelected, "#class-rows")
     def _open(self, event: RowSelected) -> None:
-        from cellmap_tui.app.screens.live_samples import LiveSamples
+        from cellmap_tui.app.screens.live_samples import LiveSamplesScreen
 
         if isinstance(event.row, ClassRow):
-            self.app.push_screen(LiveSamples(self.live, event.row.name))
+            self.app.push_screen(LiveSamplesScreen(self.live, event.row.name))

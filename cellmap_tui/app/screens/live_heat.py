@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NOTHING_YET = "nothing was validated yet: an epoch that is validated is a column here"
 
 
-class LiveHeat(LivePage):
+class LiveHeatScreen(LivePage):
     """Classes over epochs.
 
     Parameters
@@ -78,12 +78,12 @@ class LiveHeat(LivePage):
 
     def action_classes(self) -> None:
         """Show every class, the worst first."""
-        from cellmap_tui.app.screens.live_classes import LiveClasses
+        from cellmap_tui.app.screens.live_classes import LiveClassesScreen
 
-        self.app.push_screen(LiveClasses(self.live))
+        self.app.push_screen(LiveClassesScreen(self.live))
 
     @on(EpochHeat.CellOpened)
     def _open(self, event: EpochHeat.CellOpened) -> None:
-        from cellmap_tui.app.screens.live_samples import LiveSamples
+        from cellmap_tui.app.screens.live_samples import LiveSamplesScreen
 
-        self.app.push_screen(LiveSamples(self.live, event.class_name, event.epoch))
+        self.app.push_screen(LiveSamplesScreen(self.live, event.class_name, event.epoch))

@@ -67,7 +67,7 @@ class GpuTable(VirtualTable[GpuRow]):
         return action != "select" and super().check_action(action, parameters)
 
 
-class LiveMachine(LivePage):
+class LiveMachineScreen(LivePage):
     """The machine of the run in hand."""
 
     AUTO_FOCUS = "GpuTable"

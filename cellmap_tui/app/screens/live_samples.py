@@ -51,7 +51,7 @@ class SliceClassTable(VirtualTable[ClassFigures]):
         super().__init__(class_columns(), row_key=lambda row: row.name, markable=False, empty="")
 
 
-class LiveSamples(LivePage):
+class LiveSamplesScreen(LivePage):
     """Slices of the run in hand.
 
     Parameters
