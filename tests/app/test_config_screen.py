@@ -26,10 +26,10 @@ STATE = Path("state")
 def answer_with(monkeypatch, outcome: Outcome) -> None:
     """Let the page before a training answer at once, without a job."""
 
-    def close(page: PreflightScreen) -> None:
-        page.call_after_refresh(page.dismiss, outcome)
+    def answer(page: PreflightScreen) -> None:
+        page.dismiss(outcome)
 
-    monkeypatch.setattr(PreflightScreen, "on_mount", close)
+    monkeypatch.setattr(PreflightScreen, "on_mount", lambda page: page.call_after_refresh(answer, page) and None)
 
 
 async def test_what_is_wrong_is_said_while_it_is_typed() -> None:
