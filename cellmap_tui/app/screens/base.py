@@ -49,7 +49,10 @@ class TooSmall(Static):
     def fit(self, width: int, height: int, runs: str) -> None:
         """Say what is needed at this size, and how the runs are."""
         needed = f"{width}x{height}: needs {MINIMUM[0]}x{MINIMUM[1]}"
-        self.update(Content(f"{needed}\n{runs}" if runs else needed))
+        words = Content(f"{needed}\n{runs}" if runs else needed)
+        if words != self.content:
+            # It has the size of the screen whatever it says: a layout would paint everything again.
+            self.update(words, layout=False)
 
 
 class BaseScreen(Screen[None]):
