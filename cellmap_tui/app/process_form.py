@@ -68,8 +68,10 @@ class ProcessForm(TypedForm):
         from cellmap_tui.services.memory_budget import parse_size
         from cellmap_tui.services.process_model import ProcessRequest
 
+        base = self.base or ProcessRequest()
         return replace(
-            self.base or ProcessRequest(data_root=settings.data_root.absolute()),
+            base,
+            data_root=base.data_root or settings.data_root.absolute(),
             crops=self.crops,
             classes=self.classes,
             predictions=_place(self.predictions),
