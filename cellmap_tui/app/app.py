@@ -17,7 +17,7 @@ from textual.reactive import var
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from cellmap_tui.app.keys import KEYS, bind, checked_overrides, display
-from cellmap_tui.app.modes import LATER, SCREENS
+from cellmap_tui.app.modes import SCREENS
 from cellmap_tui.app.run_words import CALM_ENDS, end_words
 from cellmap_tui.app.runs_watch import RunsWatch
 from cellmap_tui.app.signs import ascii_only
@@ -169,11 +169,8 @@ class CellmapApp(App[None]):
             self._base_screen(mode).call_after_refresh(self._base_screen(mode).opened, options)
 
     def action_go(self, mode: str) -> None:
-        """Go to a screen, or say that this version does not have it."""
-        if mode in self.MODES:
-            self.open_mode(mode)
-        else:
-            self.notify(f"This version has no {mode} screen; on the command line, {LATER[mode]}.")
+        """Go to a screen."""
+        self.open_mode(mode)
 
     def go_back(self) -> None:
         """Go to the screen that was shown before."""

@@ -188,6 +188,7 @@ PANES = (
     Key("recipe.crop", "c", "crop", "Look at another crop that is predicted."),
     Key("recipe.load", "f", "open file", "Read a recipe from a file."),
     Key("recipe.axis", "t", "axis", "Look along the next axis."),
+    Key("recipe.beside", "m", "EM", "Show the EM beside the result, or the probability."),
     Key("recipe.reset", "R", "built-in", "Go back to the built-in recipe of the class; asks first."),
     Key("eval.compare", "c", "compare", "Compare with another evaluation, side by side; again to choose another."),
     Key("eval.turn", "t", "all pairs", "Change between the classes and all pairs of crop and class."),
@@ -211,9 +212,6 @@ PANES = (
 
 KEYS: dict[str, Key] = {key.id: key for key in (*GRAMMAR, *PANES)}
 """Every key by its id."""
-
-LATER_MODES: frozenset[str] = frozenset()
-"""Keys kept for screens that this version does not have."""
 
 UNUSABLE = {
     "ctrl+h": "it arrives as backspace",

@@ -9,9 +9,6 @@ if TYPE_CHECKING:
 
     from textual.screen import Screen
 
-LATER: dict[str, str] = {}
-"""Screens whose keys are kept for them, and what does their work meanwhile."""
-
 
 def _home() -> Screen[None]:
     from cellmap_tui.app.screens.home import HomeScreen

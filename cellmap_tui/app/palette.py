@@ -13,7 +13,7 @@ from textual.fuzzy import Matcher
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from cellmap_tui.app.keys import KEYS, LATER_MODES, bind, display
+from cellmap_tui.app.keys import KEYS, bind, display
 from cellmap_tui.app.screens.base import BaseModal
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.widgets.choices import Choices
@@ -58,7 +58,7 @@ def _actions(app: CellmapApp, screen: Screen[object]) -> Iterator[Entry]:
     for key, active in screen.active_bindings.items():
         binding = active.binding
         title = binding.tooltip or binding.description
-        if binding.id not in KEYS or binding.id in LATER_MODES or binding.id.startswith(_NOT_LISTED):
+        if binding.id not in KEYS or binding.id.startswith(_NOT_LISTED):
             continue
         if (binding.action, title) in seen or not active.enabled:
             continue

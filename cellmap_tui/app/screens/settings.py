@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from cellmap_tui import text
-from cellmap_tui.app.keys import KEYS, LATER_MODES, Key, bind, display
+from cellmap_tui.app.keys import KEYS, Key, bind, display
 from cellmap_tui.app.screens.base import BaseScreen
 from cellmap_tui.app.setting_words import SettingRow, how_to_set, setting_rows
 from cellmap_tui.app.signs import ascii_only
@@ -52,9 +52,7 @@ class SettingsScreen(BaseScreen):
 
     def on_mount(self) -> None:
         """Follow the settings."""
-        self.query_one("#keys VirtualTable", VirtualTable).set_rows(
-            [key for key in KEYS.values() if key.id not in LATER_MODES]
-        )
+        self.query_one("#keys VirtualTable", VirtualTable).set_rows(list(KEYS.values()))
         self.watch(self.app, "settings", self._show, init=False)
         self._show()
 
