@@ -2,7 +2,7 @@
 
 The job itself sends them, so nobody needs to watch. A notice never holds the work up and never ends it: it is
 posted by a thread of its own, tried a few times, and given up with a line in the log. What a job that was killed
-from outside cannot say, nobody says: a viewer that watches rings for a lost run.
+from outside cannot say, its guard says (`guard`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
+from cellmap_tui.jobs.guard import Guard
 from cellmap_tui.jobs.process import host_name
 from cellmap_tui.text import duration, printable
 
@@ -51,7 +52,7 @@ class Notice:
     command: str
     """What it does."""
     state: str
-    """``running``, ``done``, ``stopped`` or ``failed``."""
+    """``running``, ``done``, ``stopped``, ``failed``, or ``lost``: killed from outside."""
     host: str
     """Where it runs."""
     time_s: float
@@ -66,7 +67,8 @@ class Notice:
         """Everything in one line of text."""
         took = f" after {duration(self.took_s)}" if self.took_s is not None else ""
         told = f": {printable(self.message)}" if self.message else ""
-        words = {"best": "new best", "failure": f"failed{took}"}.get(self.kind, f"{self.state}{took}")
+        end = {"failed": "failed", "lost": "died without a word"}.get(self.state, self.state)
+        words = "new best" if self.kind == "best" else f"{end}{took}"
         return f"{self.command} {self.run_id} on {self.host}: {words}{told}"
 
     def to_json(self) -> dict[str, object]:
@@ -128,10 +130,18 @@ class Notifier:
         Which notices are wanted.
     send
         Ways to send one; each may raise `OSError`.
+    guard
+        Tells of a job that is killed; None: nobody does.
     """
 
-    def __init__(self, watch: NoticeWatch, kinds: Iterable[str], send: Iterable[Callable[[Notice], None]]) -> None:
-        self._watch, self._kinds, self._send = watch, frozenset(kinds), tuple(send)
+    def __init__(
+        self,
+        watch: NoticeWatch,
+        kinds: Iterable[str],
+        send: Iterable[Callable[[Notice], None]],
+        guard: Guard | None = None,
+    ) -> None:
+        self._watch, self._kinds, self._send, self._guard = watch, frozenset(kinds), tuple(send), guard
         self._waiting: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -151,6 +161,8 @@ class Notifier:
         if self._send and self._kinds:
             self._thread = threading.Thread(target=self._deliver, name="cellmap-notices", daemon=True)
             self._thread.start()
+        if self._guard is not None:
+            self._guard.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,16 +171,15 @@ class Notifier:
             self._closing.set()
             self._waiting.put(None)
             self._thread.join(LAST_WAIT_S)
+        if self._guard is not None:
+            self._guard.__exit__()
 
     def _deliver(self) -> None:
         while (notice := self._waiting.get()) is not None:
             if notice.kind == "best" and notice is not self._newest_best:
                 continue  # a better one came while the last was on its way
             for send in self._send:
-                try:
-                    send(notice)
-                except Exception as error:  # noqa: BLE001 - whatever a webhook answers, the work goes on
-                    _tell(f"a notice could not be sent: {_why(error)}")
+                try_to_send(send, notice)
 
 
 def make_notifier(run: RunDir, command: str, settings: Settings, *, with_bell: bool = False) -> Notifier:
@@ -184,7 +195,9 @@ def make_notifier(run: RunDir, command: str, settings: Settings, *, with_bell: b
         send.append(lambda notice: post(settings.webhook_url, notice))
     if with_bell and settings.bell == "on":
         send.append(lambda _: _ring())
-    return Notifier(NoticeWatch(run.run_id, command), notice_kinds(settings.notify), send)
+    kinds = notice_kinds(settings.notify)
+    guard = Guard(run, command, settings.webhook_url) if settings.webhook_url and "failure" in kinds else None
+    return Notifier(NoticeWatch(run.run_id, command), kinds, send, guard)
 
 
 def notifier_of(run: RunDir) -> Notifier:
@@ -234,6 +247,14 @@ def post(url: str, notice: Notice, *, tries: int = TRIES, between_s: float = BET
             if not left:
                 raise
         time.sleep(between_s)
+
+
+def try_to_send(send: Callable[[Notice], None], notice: Notice) -> None:
+    """Send a notice; a failure is told in the log, without the address."""
+    try:
+        send(notice)
+    except Exception as error:  # noqa: BLE001 - whatever a webhook answers, the work goes on
+        _tell(f"a notice could not be sent: {_why(error)}")
 
 
 def _why(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ import pytest
 
 from cellmap_tui.errors import DataError, RequestError
 from cellmap_tui.jobs.events import Event
+from cellmap_tui.jobs.guard import lost_notice
 from cellmap_tui.jobs.notify import BEST_WORDS, Notice, NoticeWatch, Notifier, make_notifier, notice_kinds, post
 from cellmap_tui.services.settings import load_settings
 
@@ -172,7 +174,6 @@ def test_wrong_settings_are_told(tmp_path: Path, line: str, words: str) -> None:
 def test_a_job_of_its_own_tells_a_webhook(url: str, runs_root: Path) -> None:
     import os
     import subprocess
-    import sys
 
     from tests.jobs.helpers import queued_count
 
@@ -182,3 +183,44 @@ def test_a_job_of_its_own_tells_a_webhook(url: str, runs_root: Path) -> None:
     subprocess.run([sys.executable, "-m", "cellmap_tui.jobs.worker", str(run.path)], env=environ, check=False)
     (got,) = Hook.got
     assert (got["event"], got["run_id"]) == ("failure", run.run_id)
+
+
+def test_a_job_that_is_killed_is_told_of_once_by_its_guard(url: str, runs_root: Path) -> None:
+    import subprocess
+
+    from tests.jobs.helpers import all_events, queued_count, wait_until
+
+    run = queued_count(runs_root, steps=10**9)
+    worker = subprocess.Popen([sys.executable, "-c", GUARDED, str(run.path), url])
+    wait_until(lambda: len(all_events(run)) > 5, "the job works")
+    worker.kill()
+    assert worker.wait(60) == -9
+    wait_until(lambda: bool(Hook.got), "the guard tells")
+    (got,) = Hook.got
+    assert (got["event"], got["state"], got["run_id"]) == ("failure", "lost", run.run_id)
+    assert "died without a word after" in got["text"]
+    assert f"runs resume {run.path}" in got["text"]
+
+
+def test_a_guard_is_silent_of_a_job_that_ended_properly(url: str, runs_root: Path) -> None:
+    import subprocess
+
+    from tests.jobs.helpers import queued_count
+
+    run = queued_count(runs_root, steps=3)
+    subprocess.run([sys.executable, "-c", GUARDED, str(run.path), url], check=True, timeout=60)
+    assert lost_notice(run, "count", 1) is None
+    assert Hook.got == []
+
+
+GUARDED = """
+import sys
+from pathlib import Path
+from cellmap_tui.jobs.execute import execute
+from cellmap_tui.jobs.guard import Guard
+from cellmap_tui.jobs.rundir import RunDir
+from tests.jobs.work import TEST_COMMANDS
+run = RunDir(Path(sys.argv[1]))
+with Guard(run, "count", sys.argv[2]):
+    execute(run, commands=TEST_COMMANDS)
+"""
