@@ -5,6 +5,7 @@
 Truth is what the demo's annotators made (or the crops of another data root); both ways start from the same
 flawless mask, so what is measured is only what touching costs. Scored with the scorer's own matching: F1 at an
 IoU of 0.5, pooled over crops. Cores are taken at the labels' own voxel size, and through a bank of twice that.
+The last lines pool the classes that touch in the demo, mito and ves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cellmap_tui.challenge.targets import Target, Targets
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.learning.bank import BankRequest, CropSource, open_bank
 from cellmap_tui.learning.codebook import PRESENT, decode
-from cellmap_tui.learning.cores import SEED_VOXELS, core_ids, grow_back
+from cellmap_tui.learning.cores import core_ids, grow_back
 from cellmap_tui.scoring.components import label_components
 from cellmap_tui.scoring.instances import score_components
 from cellmap_tui.scoring.profiles import DEFAULT_PROFILE
@@ -36,6 +37,9 @@ from cellmap_tui.volumes.ngff import open_volume
 from cellmap_tui.volumes.read import read_region
 
 CLASSES = ("mito", "ves", "ld", "lyso", "endo", "perox", "nuc")
+TOUCHING = ("mito", "ves")
+SEEDS = (1, 2, 5, 20)
+WAYS = ("components", *(f"seeds ≥{least}" for least in SEEDS))
 
 
 @dataclass
@@ -84,29 +88,58 @@ def through_a_bank(folder: Path, source: CropSource, name: str, cache: Path) -> 
     return np.where(states[0] == PRESENT, ids, 0), states[1] == PRESENT
 
 
+def add_crop(found: dict[str, Pooled], ids: np.ndarray, core: np.ndarray) -> None:
+    """Add the objects of a crop, made in every way."""
+    truth = numbered(ids)
+    found["components"].add(truth, (truth > 0).astype(np.uint8))
+    for least in SEEDS:
+        found[f"seeds ≥{least}"].add(truth, grow_back(core, truth > 0, least))
+
+
+def measured(root: Path, name: str, is_own: bool, cache: Path) -> dict[str, Pooled]:
+    """Return what matches of a class over all crops, by way."""
+    found = {way: Pooled() for way in WAYS}
+    for crop in read_local_crops(root):
+        labels = root / crop_path(crop)
+        if not (labels / name).is_dir():
+            continue
+        source = CropSource(crop.ref, "train", root / crop_em_path(crop), labels)
+        try:
+            both = at_own_size(labels / name) if is_own else through_a_bank(labels / name, source, name, cache)
+        except CellmapError as error:
+            print(f"  {crop.ref}: {error}", file=sys.stderr)
+            continue
+        add_crop(found, *both)
+    return found
+
+
+def pooled(parts: list[dict[str, Pooled]]) -> dict[str, Pooled]:
+    """Return several classes as one."""
+    return {
+        way: Pooled(*(sum(getattr(part[way], key) for part in parts) for key in ("matched", "true", "predicted")))
+        for way in WAYS
+    }
+
+
 def measure(root: Path, names: list[str], cache: Path) -> None:
     """Print a line for each class and voxel size."""
-    print(f"{'class':8} {'voxels':8} {'objects':>8} {'components':>11} {'cores':>7} {f'seeds≥{SEED_VOXELS}':>9}")
+    print(f"{'class':10} {'voxels':8} {'objects':>8}" + "".join(f"{way:>12}" for way in WAYS))
+    touching: dict[str, list[dict[str, Pooled]]] = {"own": [], "twice": []}
     for name in names:
-        for is_own in (True, False):
-            plain, cores, seeded = Pooled(), Pooled(), Pooled()
-            for crop in read_local_crops(root):
-                labels = root / crop_path(crop)
-                if not (labels / name).is_dir():
-                    continue
-                source = CropSource(crop.ref, "train", root / crop_em_path(crop), labels)
-                folder = labels / name
-                try:
-                    ids, core = at_own_size(folder) if is_own else through_a_bank(folder, source, name, cache)
-                except CellmapError as error:
-                    print(f"  {crop.ref}: {error}", file=sys.stderr)
-                    continue
-                truth = numbered(ids)
-                plain.add(truth, (truth > 0).astype(np.uint8))
-                cores.add(truth, grow_back(core, truth > 0, 1))
-                seeded.add(truth, grow_back(core, truth > 0))
-            size = "own" if is_own else "twice"
-            print(f"{name:8} {size:8} {plain.true:8} {plain.f1:11.3f} {cores.f1:7.3f} {seeded.f1:9.3f}")
+        for size in touching:
+            found = measured(root, name, size == "own", cache)
+            tell(name, size, found)
+            if name in TOUCHING:
+                touching[size].append(found)
+    for size, parts in touching.items():
+        if parts:
+            tell("touching", size, pooled(parts))
+
+
+def tell(name: str, size: str, found: dict[str, Pooled]) -> None:
+    """Print a line."""
+    figures = "".join(f"{found[way].f1:12.3f}" for way in WAYS)
+    print(f"{name:10} {size:8} {found['components'].true:8}{figures}")
 
 
 def main() -> int:

@@ -33,6 +33,8 @@ Kind = Literal["instance", "semantic"]
 """Whether a target's voxels hold object ids, or 0 and 1."""
 
 KINDS: tuple[Kind, ...] = ("instance", "semantic")
+CORE_SEED_VOXELS = 2
+"""Smaller pieces of a core are no seeds: lone voxels are noise, and more would lose objects a few voxels across."""
 MAX_ID = 65_535
 """Largest id of a target; combined volumes of targets are at most uint16."""
 MAX_FILE_BYTES = 2**20

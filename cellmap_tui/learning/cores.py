@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cellmap_tui.challenge.targets import CORE_SEED_VOXELS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-SEED_VOXELS = 20
-"""A piece of a core that is smaller is no seed: measured on two volumes of touching vesicles."""
 
 Ids = np.ndarray[tuple[int, ...], np.dtype[Any]]
 """Object ids, 0 where there is no object."""
@@ -40,7 +39,7 @@ def core_ids(ids: Ids) -> Ids:
     return np.where(touches, 0, ids)
 
 
-def grow_back(cores: NDArray[np.bool_], mask: NDArray[np.bool_], min_seed_voxels: int = SEED_VOXELS) -> Ids:
+def grow_back(cores: NDArray[np.bool_], mask: NDArray[np.bool_], min_seed_voxels: int = CORE_SEED_VOXELS) -> Ids:
     """Return objects grown from their cores inside a mask, the nearest core first.
 
     Parameters

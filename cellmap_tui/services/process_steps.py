@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from cellmap_tui.challenge.targets import CORE_SEED_VOXELS
 from cellmap_tui.errors import DataError, RequestError
 from cellmap_tui.text import nearest, number, printable
 
@@ -143,7 +144,7 @@ STEPS: dict[str, StepKind] = {
         "objects",
         {
             "above": Option("number", "a core is above this probability", 0.5, most=1.0),
-            "min_seed_voxels": Option("count", "smaller pieces of core are no seeds", 20),
+            "min_seed_voxels": Option("count", "smaller pieces of core are no seeds", CORE_SEED_VOXELS),
             "core": Option("text", "name of the prediction; not given: CLASS/core"),
             "missing": _CORES_MISSING,
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from cellmap_tui.challenge.targets import CORE_SEED_VOXELS
 from cellmap_tui.services.process_recipe import ClassRecipe
 from cellmap_tui.services.process_steps import Step
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.process_recipe import Kind
     from cellmap_tui.services.tune_model import TuneRequest
 
-SEED_VOXELS = (1, 5, 20, 50)
+SEED_VOXELS = (1, CORE_SEED_VOXELS, 5, 20, 50)
 _TUNED = ("smooth", "threshold", "components", "cores", "watershed", "remove_small")
 """Steps that a candidate brings itself; the others of the start stay."""
 Method = Literal["components", "cores", "watershed", "mask"]
@@ -34,7 +35,7 @@ class Candidate:
     """Smaller objects or pieces are removed."""
     smoothing_nm: float
     """Width of smoothing; 0: none."""
-    seed_voxels: int = 20
+    seed_voxels: int = CORE_SEED_VOXELS
     """Smaller pieces of core are no seeds."""
 
     @property
@@ -85,7 +86,7 @@ def start_of(recipe: ClassRecipe, run: str, kind: Kind, *, has_core: bool) -> Ca
         float(value("threshold", "above", 0.5)),
         int(value("remove_small", "min_voxels", 0)),
         float(value("smooth", "sigma_nm", 0.0)),
-        int(value("cores", "min_seed_voxels", 20)),
+        int(value("cores", "min_seed_voxels", CORE_SEED_VOXELS)),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellmap_tui.challenge.targets import CORE_SEED_VOXELS
 from cellmap_tui.volumes.blocks import Computed, around
 from cellmap_tui.volumes.object_kernels import UNSET, relax
 from cellmap_tui.volumes.object_labels import find_objects, ordered, sized
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from cellmap_tui.volumes.geometry import Box
     from cellmap_tui.volumes.object_labels import Objects
 
-SEED_VOXELS = 20
-"""A piece of a core that is smaller is no seed: measured on two volumes of touching vesicles."""
 _SIDES = (-1, 0, 1)
 _NEIGHBOURS = [step for step in itertools.product(_SIDES, _SIDES, _SIDES) if any(step)]
 _LOW = np.uint64(0xFFFFFFFF)
@@ -35,7 +34,12 @@ _FINENESS = 16
 
 
 def grown_from_cores(
-    cores: Readable, mask: Readable, work: Workspace, name: str, voxel_size_nm: Vec3, least_voxels: int = SEED_VOXELS
+    cores: Readable,
+    mask: Readable,
+    work: Workspace,
+    name: str,
+    voxel_size_nm: Vec3,
+    least_voxels: int = CORE_SEED_VOXELS,
 ) -> Objects:
     """Return the objects of a mask, told apart by their cores.
 

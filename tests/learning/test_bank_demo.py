@@ -58,6 +58,6 @@ def test_cores_find_the_demos_touching_vesicles(full_crop, tmp_path):
     mask, cores = dense(open_bank(BankRequest((source,), wanted, level.grid.voxel_size_nm, tmp_path))) == PRESENT
     size = level.grid.voxel_size_nm
     merged = score_instance(ids, mask.astype(np.uint8), size, DEFAULT_PROFILE)
-    apart = score_instance(ids, grow_back(cores, mask, min_seed_voxels=1), size, DEFAULT_PROFILE)
+    apart = score_instance(ids, grow_back(cores, mask), size, DEFAULT_PROFILE)
     assert merged.n_true >= 5
     assert apart.rq > merged.rq + 0.1

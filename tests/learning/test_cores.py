@@ -54,6 +54,18 @@ def test_objects_grow_back_from_their_cores():
     assert len(pairs) < 1.2 * len(np.unique(ids))
 
 
+def test_objects_of_a_few_voxels_grow_back_and_lone_voxels_are_no_seeds():
+    ids = np.zeros((5, 5, 12), np.uint16)
+    ids[1:4, 1:4, 1:4], ids[1:4, 1:4, 4:7] = 1, 2
+    assert len(np.unique(grow_back(core_ids(ids) > 0, ids > 0))) == 3
+    cores = core_ids(ids) > 0
+    cores[1:4, 1:4, 5] = False
+    cores[1:4, 1:4, 6] = False
+    cores[2, 2, 6] = True
+    assert len(np.unique(grow_back(cores, ids > 0))) == 2
+    assert len(np.unique(grow_back(cores, ids > 0, min_seed_voxels=1))) == 3
+
+
 def test_small_pieces_are_no_seeds_and_lone_objects_stay():
     mask = np.zeros((8, 8, 20), bool)
     mask[1:7, 1:7, 1:7] = True

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cellmap_tui.errors import DataError, MissingDataError, RefusedError, RequestError
+from cellmap_tui.learning.cores import core_ids
 from cellmap_tui.scoring.instances import score_instance
 from cellmap_tui.scoring.profiles import get_profile
 from cellmap_tui.services.process import plan_process, process
@@ -22,7 +23,7 @@ from cellmap_tui.services.process_recipe import parse_recipe, recipe_text
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.volumes.arrays import open_level
 from cellmap_tui.volumes.ngff import open_volume
-from tests.services.processing import as_probability, make_crop, predicted_crop, write_prediction
+from tests.services.processing import as_probability, make_crop, predicted_crop, touching_balls, write_prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -351,3 +352,12 @@ def test_labels_say_how_they_were_made(tmp_path: Path) -> None:
     assert told["cellmap_tui"]["process"]["recipe"] == "threshold · cores"
     assert told["cellmap_tui"]["process"]["kind"] == "instance"
     assert told["cellmap_tui"]["process"]["objects"] == _read(tmp_path, crop, "ves").max()
+
+
+def test_vesicles_of_a_few_voxels_are_told_apart_by_the_built_in_recipe(tmp_path: Path) -> None:
+    crop = make_crop(tmp_path, 1, ("ves",), (30, 30, 40))
+    ids = touching_balls(1, (30, 30, 40), radius=2.6)
+    write_prediction(tmp_path, crop, "ves", np.where(ids > 0, 255, 0).astype(np.uint8))
+    write_prediction(tmp_path, crop, "ves/core", np.where(core_ids(ids) > 0, 255, 0).astype(np.uint8))
+    _process(tmp_path)
+    assert _f1(ids, _read(tmp_path, crop, "ves")) > 0.98
