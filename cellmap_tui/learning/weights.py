@@ -34,8 +34,15 @@ PLAIN_KEYS = ("state_dict", "model_state_dict", "model", "network_weights", "net
 PREFIXES = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
 """What wrappers put before the names of weights: several processes, the compiler, averaging."""
 MAX_LINES = 12
+MAX_NAMED = 4
+"""Layers that a refusal names of those that are missing, spare or of another shape."""
 
 Outcome = Literal["loaded", "rows", "other shape", "missing", "not used"]
+_MISMATCHES: dict[Outcome, str] = {
+    "other shape": "of another shape",
+    "missing": "not in the file",
+    "not used": "only in the file",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,16 @@ class WeightsReport:
             yield _line(layer)
         if len(others) > most:
             yield f"and {count(len(others) - most)} more layers that differ"
+
+    def mismatch(self, most: int = MAX_NAMED) -> str:
+        """Return in one line which layers do not match, the first ones by name."""
+        parts = []
+        for outcome, words in _MISMATCHES.items():
+            layers = self.of(outcome)
+            named = ", ".join(_shown(layer) for layer in layers[:most])
+            more = f" and {count(len(layers) - most)} more" if len(layers) > most else ""
+            parts += [f"{words}: {named}{more}"] if layers else []
+        return "; ".join(parts)
 
 
 def init_from(
@@ -220,9 +237,10 @@ def load_file(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise DataError(*_unpickling(path, error)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        told = " ".join(str(error).split())[:160]
+        # The rest of what torch says is advice about its own parts.
+        told = printable(" ".join(str(error).split()).partition(". ")[0])[:160]
         raise DataError(
-            f"{path} is cut short or no checkpoint: {printable(told)}", "copy it anew, or take an older checkpoint"
+            f"{path} is cut short or no checkpoint{told and f': {told}'}", "copy it anew, or take an older checkpoint"
         ) from None
 
 
@@ -294,6 +312,13 @@ def _line(layer: LayerReport) -> str:
     if layer.outcome == "missing":
         return f"{name}: not in the file; starts fresh"
     return f"{name}: only in the file; not used"
+
+
+def _shown(layer: LayerReport) -> str:
+    name = printable(layer.name)
+    if layer.outcome != "other shape":
+        return name
+    return f"{name} ({_shape(layer.found)} in the file, {_shape(layer.wanted)} in the network)"
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

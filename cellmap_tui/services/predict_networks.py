@@ -211,9 +211,9 @@ def _loaded(network: Network) -> nn.Module:
     given = read_weights(files.weights) if network.averaged else _last_weights(files)
     report = lay_in(module, given, str(files.weights))
     if not report.is_complete:
-        _, *lines = report.lines()
+        own = network.card.architecture
         raise DataError(
-            f"{files.weights} is of another network than {network.card.architecture} of its card: {'; '.join(lines)}",
+            f"{files.weights} is of another network than {own} of its card: {report.mismatch()}",
             "give the checkpoint with the model.json of its own run",
         )
     return module

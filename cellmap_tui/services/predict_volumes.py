@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cellmap_tui.errors import MissingDataError, RequestError
+from cellmap_tui.errors import DataError, MissingDataError, RequestError
 from cellmap_tui.services.predict_networks import members_of
 from cellmap_tui.text import voxel
 
@@ -130,6 +130,12 @@ def _em(request: PredictRequest, place: Place, grid: Grid, remote: RemoteEm | No
     except MissingDataError as error:
         raise MissingDataError(
             f"{place.ref}: {error.message}", f"`{fetch}` brings it, or --remote reads it from the bucket"
+        ) from None
+    except DataError as error:
+        if not place.is_crop:
+            raise
+        raise DataError(
+            f"{place.ref}: {error.message}", f"`verify --crops {place.ref} --repair` brings what is missing or broken"
         ) from None
     if em.lacks_nm is not None and not request.coarse_em:
         raise MissingDataError(

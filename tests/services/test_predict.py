@@ -349,12 +349,14 @@ def test_weights_of_another_network_are_refused_with_their_layers(root, run, tmp
     name = next(iter(weights))
     weights["strange"] = weights.pop(name)
     torch.save(weights, own / "checkpoints" / "small_3.pth")
-    with pytest.raises(DataError, match="strange: only in the file") as refused:
+    with pytest.raises(DataError, match="only in the file: strange") as refused:
         predict(request(root, own, output=str(tmp_path / "out")), SilentReporter())
-    assert name in str(refused.value)
-    (own / "checkpoints" / "small_3.pth").write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(DataError, match="cut short"):
-        predict(request(root, own, output=str(tmp_path / "out")), SilentReporter())
+    assert f"not in the file: {name}" in str(refused.value)
+    for content in (b"PK\x03\x04 cut", b""):
+        (own / "checkpoints" / "small_3.pth").write_bytes(content)
+        with pytest.raises(DataError, match="cut short") as cut:
+            predict(request(root, own, output=str(tmp_path / "out")), SilentReporter())
+        assert cut.value.message.endswith(("archive", "checkpoint"))
     (own / "model.json").unlink()
     with pytest.raises(RequestError, match="nobody wrote down"):
         predict(request(root, own, output=str(tmp_path / "out")), SilentReporter())
@@ -390,8 +392,14 @@ def test_em_that_was_not_fetched_is_told_with_what_brings_it(run, tmp_path):
     assert "8 nm" in first.reason
     assert "fetch-data --crops set/crop1 --fetch-all-em-resolutions" in first.reason
     assert any("set/crop1" in warning for warning in listener.warnings)
+    assert next(result_lines(result)).count("small_3.pth") == 1
+    assert sum(line.count("set/crop1:") for line in result_lines(result)) == 1
     coarse = predict(request(root, run, coarse_em=True), SilentReporter())
     assert "upsampled" in coarse.crops[0].em
+    (em / "s0" / ".zarray").rename(tmp_path / "away")
+    cut = predict(request(root, run, output=str(tmp_path / "y")), SilentReporter()).crops[0]
+    assert (cut.state, "verify --crops set/crop1 --repair" in cut.reason) == ("failed", True)
+    (tmp_path / "away").rename(em / "s0" / ".zarray")
     shutil.rmtree(em)
     gone = predict(request(root, run, output=str(tmp_path / "x")), SilentReporter())
     assert "fetch-data --crops set/crop1" in gone.crops[0].reason
