@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from textual.notifications import Notify
     from textual.screen import Screen
 
+    from cellmap_tui.app.live_run import LiveRun
     from cellmap_tui.app.screens.base import BaseScreen
     from cellmap_tui.jobs.watch import RunSummary
     from cellmap_tui.services.settings import Settings
@@ -94,6 +95,8 @@ class CellmapApp(App[None]):
         self.host = printable(socket.gethostname())
         self.start_mode = start
         self.options: Mapping[str, object] = options or {}
+        self.watched: dict[Path, LiveRun] = {}
+        """Trainings that were looked at in this session."""
         self._watch = RunsWatch(settings.runs_root)
         self._told_of_runs = False
         self._told: set[str] = set()
@@ -255,6 +258,19 @@ def printable_lines(message: str) -> str:
     return "\n".join(printable(line) for line in message.split("\n"))
 
 
+def last_lines(app: CellmapApp) -> list[str]:
+    """Return what the shell is told when the user leaves: how trainings came out, and which runs go on."""
+    lines = []
+    if app.watched:
+        from cellmap_tui.app.live_words import outcomes  # numpy: a training was looked at, so it is there
+
+        lines += outcomes(app.watched.values(), app.runs)
+    live = len(app.live_runs)
+    if live:
+        lines.append(f"{live} run{'s go' if live > 1 else ' goes'} on: cellmap-tui runs list")
+    return lines
+
+
 def run_app(settings: Settings, *, start: str = "home", options: Mapping[str, object] | None = None) -> int:
     """Run the app until the user leaves; say in a last line which runs go on.
 
@@ -271,7 +287,5 @@ def run_app(settings: Settings, *, start: str = "home", options: Mapping[str, ob
         load_protocols()  # what stands in its way is told where slices are shown
     app = CellmapApp(settings, start=start, options=options)
     app.run()
-    live = len(app.live_runs)
-    if live:
-        sys.stderr.write(f"{live} run{'s go' if live > 1 else ' goes'} on: cellmap-tui runs list\n")
+    sys.stderr.write("".join(f"{line}\n" for line in last_lines(app)))
     return app.return_code or 0

@@ -246,6 +246,11 @@ _DISPLAY = {
     "right_curly_bracket": "}",
     "plus": "+",
     "minus": "-",
+    "equals_sign": "=",
+    "percent_sign": "%",
+    "exclamation_mark": "!",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
 }
 _DISPLAY_ASCII = {
     "␣": "space",

@@ -45,6 +45,4 @@ def _done(run: RunSummary | None, source: Source | None) -> str:
     """Return how much is done: by steps where they are known, else by epochs; what else it counts is no share."""
     if source is not None and source.facts.planned_steps and source.series.last_step is not None:
         return f"{100 * source.series.last_step / source.facts.planned_steps:.0f} %"
-    if run is None or (run.unit != "epochs" and run.state != "done"):
-        return "-"
-    return progress_words(run)
+    return "-" if run is None else progress_words(run)

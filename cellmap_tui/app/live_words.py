@@ -12,7 +12,7 @@ from cellmap_tui.app.signs import colour, sign
 from cellmap_tui.text import count, cut_middle, duration, printable, size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cellmap_tui.app.live_run import LiveRun
     from cellmap_tui.jobs.summary import RunSummary
@@ -67,11 +67,11 @@ def status(
         Whether the bell rings.
     """
     source = live.main
-    parts = [_place(source, run), *_progress(source, run, short=short)]
+    parts = [_place(source, run, short=short), *_progress(source, run, short=short), part_words(run)]
     if run is not None and run.is_live and run.silent_s is not None:
         parts.append(f"beat {duration(run.silent_s)}" + ("" if short else " ago"))
     elif run is not None and run.ended_s is not None:
-        parts.append(f"{run_words.age_words(run, now_s)} long, ended {run_words.clock_words(run.ended_s, now_s)}")
+        parts.append(f"ended {run_words.clock_words(run.ended_s, now_s)}, {run_words.age_words(run, now_s)} long")
     if run is not None and run.host and printable(run.host) != here:
         parts.append(f"on {cut_middle(printable(run.host), 20)}")
     if run is not None and not short and run.is_live and run.pid is not None:
@@ -92,6 +92,14 @@ def is_gone(source: Source) -> bool:
     return source.problem.endswith("gone")
 
 
+def part_words(run: RunSummary | None) -> str:
+    """Return what a training does between its steps, such as ``validation tiles 3/16``; empty: it learns."""
+    if run is None or not run.is_live or not run_words.in_part(run) or run.done is None:
+        return ""
+    of = f"/{count(int(run.total))}" if run.total else ""
+    return f"{printable(run.unit or '')} {count(int(run.done))}{of}"
+
+
 def last_words(source: Source, run: RunSummary | None) -> str:
     """Return the last thing that was said; of a run that failed or died, why, and what to do about it."""
     if run is not None and run.state in {"failed", "lost"} and run.message:
@@ -100,11 +108,13 @@ def last_words(source: Source, run: RunSummary | None) -> str:
     return f"{run_words.clock_words(last[0].time_s)} {last[0].text}" if last else ""
 
 
-def _place(source: Source, run: RunSummary | None) -> str:
+def _place(source: Source, run: RunSummary | None, *, short: bool) -> str:
     if is_gone(source):
         return cut_middle(printable(source.problem), 60)
     if run is None:
         return _FOREIGN.get(source.kind, source.kind)
+    if short:
+        return "" if run.state == "running" else printable(run.state)
     said = {"quiet": "quiet: no sign of life", "lost": "lost: died without a word"}.get(run.state)
     return said or printable(run.state)
 
@@ -119,7 +129,7 @@ def _progress(source: Source, run: RunSummary | None, *, short: bool) -> list[st
     if facts.steps_per_epoch:
         epochs = f"/{count(facts.planned_epochs)}" if facts.planned_epochs and not short else ""
         parts.append(f"epoch {step / facts.steps_per_epoch:.1f}{epochs}")
-    if run is not None and run.state == "running":
+    if run is not None and run.state == "running" and not part_words(run):
         speeds = step_rates(source.series.points("loss"), run.started_s)
         if speeds:
             parts.append(f"{speeds[-1]:.3g} it/s")
@@ -134,9 +144,12 @@ def step_rates(points: Points, since_s: float | None = None) -> list[float]:
     if len(points) < 2:
         return found
     last_s, last_step = float(points.time_s[-1]), int(points.step[-1])
+    begun = int(np.searchsorted(points.time_s, since_s or 0.0))
+    if begun > len(points) - 2:
+        return found
     for window_s in (LONG_S, SHORT_S):
-        first_s = max(last_s - window_s, since_s or 0.0)
-        first = min(int(np.searchsorted(points.time_s, first_s)), len(points) - 2)
+        # From the last point before the window: two points just behind a validation are no speed.
+        first = max(begun, int(np.searchsorted(points.time_s, last_s - window_s, side="right")) - 1)
         elapsed_s, steps = last_s - float(points.time_s[first]), last_step - int(points.step[first])
         if elapsed_s > 0 and steps > 0:
             found.append(steps / elapsed_s)
@@ -264,15 +277,31 @@ def finding_line(findings: Sequence[Finding]) -> Content:
     return Content.assemble((sign(level), colour(level)), f" {printable(first.line)}{more}")
 
 
-def outcome(source: Source) -> str:
+def outcomes(watched: Iterable[LiveRun], runs: Sequence[RunSummary]) -> list[str]:
+    """Return how the trainings that were looked at came out, a line each; one that goes on has no outcome yet."""
+    known = {run.path: run for run in runs}
+    lines = []
+    for live in watched:
+        live.poll()
+        run = known.get(live.path, live.summary)
+        if run is not None and not run.is_live:
+            lines.append(outcome(live.main, run))
+    return lines
+
+
+def outcome(source: Source, run: RunSummary | None = None) -> str:
     """Return how a training came out, in one line for the shell."""
-    run: RunSummary | None = source.facts.state
+    run = run or source.facts.state
     top = best(source)
     parts = [f"{source_name(source)}: {printable(run.state) if run is not None else 'log'}"]
     if source.series.last_step is not None and source.series.last_step >= 0:
         parts.append(f"step {count(source.series.last_step)}")
     if top is not None:
         parts.append(f"best mean Dice {top[0]:.3f} at step {count(int(top[1]))}")
+    if run is not None and run.started_s is not None and run.ended_s is not None:
+        parts.append(f"{duration(run.ended_s - run.started_s)} long")
+    if run is not None and run.state in {"failed", "lost"} and run.message:
+        parts.append(printable(run.message))
     return ", ".join(parts)
 
 

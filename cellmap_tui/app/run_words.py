@@ -15,6 +15,9 @@ BYTES = "bytes"
 """Unit whose amounts are shown as sizes."""
 
 
+WHOLE_UNITS = {"train": "epochs"}
+"""The unit in which a command counts its whole work; in another one it counts a part of it, such as a validation."""
+
 CALM_ENDS = frozenset({"done", "stopped"})
 """Ends of a run that nobody needs to worry about."""
 
@@ -29,9 +32,15 @@ def state_words(run: RunSummary) -> str:
     return f"{sign(run.state)} {text.printable(run.state)}"
 
 
+def in_part(run: RunSummary) -> bool:
+    """Whether what a run counts now is only a part of its work."""
+    whole = WHOLE_UNITS.get(run.command)
+    return whole is not None and run.unit is not None and run.unit != whole and run.state != "done"
+
+
 def share(run: RunSummary) -> float | None:
     """Return how much of a run is done, 0 to 1; None when it is not known."""
-    if run.done is None or not run.total or run.total <= 0:
+    if run.done is None or not run.total or run.total <= 0 or in_part(run):
         return None
     return min(1.0, max(0.0, run.done / run.total))
 
@@ -41,7 +50,7 @@ def progress_words(run: RunSummary) -> str:
     done = share(run)
     if done is not None:
         return f"{100 * done:.0f} %"
-    if run.done is None:
+    if run.done is None or in_part(run):
         return "-"
     return text.size(run.done) if run.unit == BYTES else _figure(run.done)
 

@@ -17,7 +17,7 @@ from cellmap_tui.volumes.comparison import ERROR_COLOURS, FN, FP, TP, errors
 from cellmap_tui.volumes.slices import Layer, render_slice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,6 +137,37 @@ def draw_panel(sample: Sample, panel: Panel, column: int | None, look: Look, sha
     ]
     overlay = "tint" if look == "probability" else look
     return render_slice(grey, layers, overlay=overlay, unknown=unknown if panel == "truth" else None)
+
+
+def letter_places(
+    sample: Sample, panel: Panel, column: int | None, shape: tuple[int, int], letters: Mapping[str, str]
+) -> list[tuple[int, int, str]]:
+    """Return the letters of the classes at the centres of what a picture shows, for terminals without colours.
+
+    Parameters
+    ----------
+    shape
+        Pixels down and across.
+    letters
+        A letter for each class.
+
+    Returns
+    -------
+    list[tuple[int, int, str]]
+        Pixel down, pixel across, letter.
+    """
+    from cellmap_tui.volumes.crop_labels import marks_of
+
+    if panel not in {"truth", "prediction"}:
+        return []
+    found = []
+    for number in range(len(sample.names)) if column is None else (column,):
+        name = sample.names[number]
+        planes = sample.truth if panel == "truth" else sample.probability
+        values = _nearest(planes[number], shape)
+        there = values == PRESENT if panel == "truth" else values >= HALF
+        found += [(mark.row, mark.column, letters[name]) for mark in marks_of(there.astype(np.uint8), name)]
+    return found
 
 
 def figures(sample: Sample, column: int | None) -> Figures:

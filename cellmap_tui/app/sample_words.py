@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from cellmap_tui import text
+from cellmap_tui.app.crop_slices import class_letters
 from cellmap_tui.app.sample_pictures import colour_of, legend
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.widgets.columns import Column
@@ -92,10 +93,11 @@ def classes_words(shown: Shown, most: int = 5) -> Content:
     if not rows:
         return Content("no class in this slice")
     parts: list[str | tuple[str, str]] = ["worst "]
+    letters = class_letters(shown.sample.names) if shown.has_letters else {}
     for row in rows[:most]:
         colour = colour_of(row.name, shown.sample.names.index(row.name))
         name = text.cut_middle(text.printable(row.name), 12)
-        parts += [" ", _square(colour), f" {name} {row.figures.dice:.2f}"]
+        parts += [" ", letters.get(row.name) or _square(colour), f" {name} {row.figures.dice:.2f}"]
     return Content.assemble(*parts)
 
 

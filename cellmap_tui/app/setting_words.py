@@ -31,7 +31,13 @@ HELP = {
     "bucket": "Name of the bucket, without s3://.",
     "theme": "Colours; shown while you choose.",
     "images": "How slices are drawn: half (every terminal), kitty or sixel (with the images extra).",
+    "webhook_url": "Where jobs post a line of JSON when they end, fail, or are at their best; empty: nowhere.",
+    "notify": "What of it is told: end, failure, best, with commas between.",
+    "bell": "Whether a command on a terminal rings at the same: on or off; on the live screen B does.",
 }
+
+
+_WITHOUT_FLAG = {"theme", "webhook_url", "notify", "bell"}
 
 
 def setting_rows(settings: Settings) -> list[SettingRow]:
@@ -45,7 +51,7 @@ def setting_rows(settings: Settings) -> list[SettingRow]:
 def how_to_set(name: str) -> str:
     """Return the other ways to give a setting."""
     ways = f"CELLMAP_TUI_{name.upper()}"
-    return f"{ways} or --{name.replace('_', '-')}" if name != "theme" else ways
+    return ways if name in _WITHOUT_FLAG else f"{ways} or --{name.replace('_', '-')}"
 
 
 def check_value(settings: Settings, name: str, value: str) -> None:

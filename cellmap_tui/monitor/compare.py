@@ -134,6 +134,11 @@ def compare_trainings(sources: Sequence[Source]) -> Comparison:
     """
     if len(sources) < 2:
         raise RequestError("one training is nothing to compare", "name two or more")
+    return side_by_side(sources)
+
+
+def side_by_side(sources: Sequence[Source]) -> Comparison:
+    """Put one training or more side by side; of one alone every key of its configuration is a row."""
     names = _different([source.name for source in sources])
     all_told = [Told(source.series, source.telemetry, source.facts) for source in sources]
     best = tuple(_best_epoch(name, told) for name, told in zip(names, all_told, strict=True))
@@ -166,6 +171,8 @@ def _config_rows(configs: Sequence[Mapping[str, Any]]) -> tuple[ConfigRow, ...]:
     # A log of another tool has no configuration at all: that is no difference.
     known = [number for number, flat in enumerate(flats) if flat]
     rows = (ConfigRow(key, tuple(flat.get(key) for flat in flats)) for key in keys)
+    if len(flats) == 1:
+        return tuple(rows)
     return tuple(row for row in rows if len({row.values[number] for number in known}) > 1)
 
 

@@ -55,3 +55,11 @@ def test_changed_keys_are_taken_and_wrong_ones_are_named() -> None:
         "[keys] do.sort: '' names no key",
         "[keys] do.view: alt+v cannot be used, terminals often eat alt",
     ]
+
+
+def test_keys_of_signs_are_written_as_their_signs() -> None:
+    assert [display(key) for key in ("equals_sign", "percent_sign", "less_than_sign")] == ["=", "%", "<"]
+
+
+def test_no_key_is_shown_by_the_name_of_its_sign() -> None:
+    assert not [key.id for key in KEYS.values() for name in key.keys.split(",") if "_" in display(name.strip())]

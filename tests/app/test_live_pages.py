@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
+from pathlib import Path
 
 import pytest
 from textual.widget import Widget
+from textual.widgets import Input
 
 from cellmap_tui.app.screens.live_classes import LiveClassesScreen
 from cellmap_tui.app.screens.live_compare import LiveCompareScreen
@@ -30,6 +33,7 @@ from tests.app.live_parts import (
     write_telemetry,
     write_training,
 )
+from tests.app.test_live_jobs import until
 
 SMALL, LARGE = (80, 24), (160, 50)
 
@@ -348,6 +352,56 @@ async def test_one_run_is_nothing_to_compare_and_says_how_to_get_two() -> None:
         await opened(pilot, LiveCompareScreen, RUN)
 
         assert "draws another over it" in text_of(app)
+        assert "settings of this run" in text_of(app)
+        await press(pilot, "t")
+        assert "val/dice" in text_of(app)
+        await press(pilot, "t")
+        assert "mito" in text_of(app)
+
+
+@pytest.mark.parametrize(
+    ("page", "rows"),
+    [(LiveClassesScreen, 1 + len(CLASSES)), (LiveHeatScreen, 1 + 12 * 3), (LiveCompareScreen, None)],
+)
+async def test_tables_are_written_as_csv(page, rows) -> None:
+    write_training()
+    write_training(OTHER, rate=0.01)
+    app = train_app()
+    async with app.run_test(size=SMALL) as pilot:
+        screen = await opened(pilot, page, RUN, OTHER)
+        await press(pilot, "e")
+        line = pilot.app.screen.query_one(Input)
+        assert line.value.endswith(".csv")
+        line.value = "it.svg"
+        await press(pilot, "enter")
+        assert "must end in .csv" in text_of(app)
+        line.value = "it.csv"
+        await press(pilot, "enter")
+        await until(pilot, lambda: Path("it.csv").exists())
+        assert pilot.app.screen is screen
+    with Path("it.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    assert rows is None or len(table) == rows
+    assert any("mito" in row for row in table)
+    if page is LiveCompareScreen:
+        assert ["setting", "learning_rate", "0.001", "0.01"] in table
+
+
+async def test_without_colours_classes_are_outlined_with_their_letters(monkeypatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    write_training()
+    write_samples()
+    app = train_app()
+    async with app.run_test(size=LARGE) as pilot:
+        page = await opened(pilot, LiveSamplesScreen, RUN)
+        bold = {
+            segment.text
+            for strip in page.view._strips
+            for segment in strip
+            if segment.style is not None and segment.style.bold
+        }
+        assert {"m", "e"} <= bold
+        assert "m mito" in text_of(app)
 
 
 # What holds for all
@@ -365,6 +419,9 @@ async def test_what_is_not_new_is_not_painted_again(page, monkeypatch) -> None:
     async with app.run_test(size=LARGE) as pilot:
         screen = await opened(pilot, page, RUN, OTHER)
         await still(pilot)
+        if isinstance(screen, LiveCompareScreen):
+            await until(pilot, lambda: screen._comparison is not None and not screen._waits)
+            await still(pilot)
         painted: list[Widget] = []
         refresh = Widget.refresh
 

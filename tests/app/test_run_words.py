@@ -20,6 +20,13 @@ def test_progress_is_a_share_where_the_total_is_known_and_a_figure_where_not() -
     assert run_words.progress_words(run_of("a", done=3, total=0)) == "3"
 
 
+def test_a_part_of_a_training_is_no_progress_of_the_whole() -> None:
+    part = {"state": "running", "command": "train", "done": 16.0, "total": 16.0, "unit": "validation tiles"}
+    assert run_words.progress_words(run_of("a", **part)) == "-"
+    assert run_words.share(run_of("a", **part)) is None
+    assert run_words.progress_words(run_of("a", **{**part, "unit": "epochs", "total": 32.0})) == "50 %"
+
+
 def test_amounts_of_bytes_are_sizes() -> None:
     run = run_of("a", done=4.1e9, total=22.8e9, unit="bytes", rate=88e6)
 

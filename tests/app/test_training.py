@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Input, Static
 
+from cellmap_tui.app.app import last_lines
 from cellmap_tui.app.live_bell import Heard, rings
 from cellmap_tui.app.live_control import rate_problem
 from cellmap_tui.app.live_export import problem as export_problem
@@ -18,9 +19,10 @@ from cellmap_tui.app.screens.live_findings import LiveFindingsScreen
 from cellmap_tui.app.screens.training import TrainingScreen
 from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.app.widgets.edit_line import EditLine
+from cellmap_tui.app.widgets.header import Header
 from cellmap_tui.jobs.control import pending_requests
 from cellmap_tui.jobs.rundir import RunDir
-from tests.app.builders import app_with
+from tests.app.builders import NOW_S, app_with
 from tests.app.test_live_jobs import until
 from tests.app.training_parts import OTHER_ID, RUN_ID, training, training_events
 
@@ -281,6 +283,58 @@ async def test_the_chart_in_hand_is_written() -> None:
     assert "exists already" in export_problem("loss.csv")
 
 
+@pytest.mark.parametrize("kind", ["svg", "png", "json"])
+async def test_the_chart_in_hand_is_written_as_a_picture_too(kind) -> None:
+    begins = {"svg": b"<svg", "png": b"\x89PNG", "json": b"{"}[kind]
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("tab", "tab", "e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EditLine))
+        line = pilot.app.screen.query_one(Input)
+        assert line.value.endswith("Dice-by-class.svg")
+        line.value = f"classes.{kind}"
+        await pilot.press("enter")
+        path = Path(f"classes.{kind}")
+        await until(pilot, lambda: pilot.app.screen is screen and path.exists())
+        assert begins in path.read_bytes()[:200]
+        assert kind == "png" or b"mito" in path.read_bytes()
+
+
+async def test_a_validation_is_told_and_is_no_progress_of_the_whole() -> None:
+    run = training(done=16.0, total=16.0, unit="validation tiles")
+    async with app_with(run, start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        assert "validation tiles 16/16" in words(screen, "status")
+        assert "it/s" not in words(screen, "status")
+        assert "100 %" not in str(screen.query_one(Header).line)
+
+
+async def test_a_terminal_without_focus_is_not_drawn_on_but_hears_the_bell(monkeypatch) -> None:
+    async with app_with(training(events=training_events(20)), start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("B")
+        rung: list[bool] = []
+        monkeypatch.setattr(pilot.app, "bell", lambda: rung.append(True))
+        pilot.app.app_focus = False
+        await pilot.pause()
+        before = words(screen, "status")
+        training(events=training_events(40))
+        screen._look()
+        await until(pilot, lambda: bool(rung))
+        assert words(screen, "status") == before
+        assert screen.chart_panes[0].chart.lines[0].x[-1] == 20
+        pilot.app.app_focus = True
+        await until(pilot, lambda: "step 40" in words(screen, "status"))
+
+
+async def test_the_shell_is_told_how_trainings_came_out_that_were_looked_at() -> None:
+    ended = training(state="done", started_s=NOW_S - 90, ended_s=NOW_S)
+    async with app_with(ended, start="train").run_test(size=SMALL) as pilot:
+        await opened(pilot)
+        lines = last_lines(pilot.app)
+    assert lines == ["10-09 0000a1: done, step 120, best mean Dice 0.640 at step 120, 1 min 30 s long"]
+
+
 async def test_all_that_stands_out_has_a_page() -> None:
     async with app_with(training(), start="train").run_test(size=SMALL) as pilot:
         screen = await opened(pilot)
@@ -350,3 +404,16 @@ def test_speed_is_taken_since_the_job_began_last() -> None:
 def _rows(screen: TrainingScreen):
     index = screen.table.index
     return [index.rows[number] for number in index.shown]
+
+
+def test_a_speed_needs_two_points_since_the_job_began_and_spans_a_validation() -> None:
+    import numpy as np
+
+    from cellmap_tui.monitor.points import Points
+
+    step = np.array([1, 38, 39, 40])
+    time_s = np.array([0.0, 10.0, 109.0, 110.0])
+    value = np.ones(4)
+    points = Points(step, np.full(4, np.nan), time_s, value, value, value)
+    assert step_rates(points, since_s=110.0) == []
+    assert step_rates(points, since_s=-1.0) == [39 / 110, 2 / 100]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cellmap_tui.errors import RequestError
-from cellmap_tui.monitor.compare import compare_trainings, flat_config
+from cellmap_tui.monitor.compare import compare_trainings, flat_config, side_by_side
 from tests.monitor.recordings import recording
 
 if TYPE_CHECKING:
@@ -91,6 +91,14 @@ def test_a_training_that_has_validated_nothing_is_compared_as_far_as_it_goes(tmp
 def test_one_training_is_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="nothing to compare"):
         compare_trainings([recording(tmp_path / "a", "recorded_healthy")])
+
+
+def test_one_training_stands_alone_with_all_its_settings(tmp_path: Path) -> None:
+    source = recording(tmp_path / "a", "recorded_healthy")
+    alone = side_by_side([source])
+    assert alone.paired == ()
+    assert {row.key for row in alone.config} == set(flat_config(source.facts.config))
+    assert any(row.name == "loss" for row in alone.metrics)
 
 
 def test_a_configuration_is_flat_text() -> None:

@@ -106,6 +106,7 @@ class BaseScreen(Screen[None]):
     def on_mount(self) -> None:
         """Follow the runs of the app."""
         self.watch(self.app, "runs", self._show_status, init=True)
+        self.watch(self.app, "app_focus", self._show_status, init=False)
 
     def on_resize(self, event: Resize) -> None:
         """Cover what has no room."""
@@ -131,6 +132,8 @@ class BaseScreen(Screen[None]):
         self.app.notify(f"{message}\n{remedy}" if remedy else message, severity="error", timeout=10)
 
     def _show_status(self) -> None:
+        if not self.app.app_focus:
+            return
         live = [(run.command, progress_words(run)) for run in self.cellmap.live_runs]
         short, long = status_words(live, self.cellmap.host)
         self.query_one(Header).show_status(short, long)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEAR_S, FAR_S = 0.25, 0.5
 """Time between two frames at most: 4 a second, 2 over SSH."""
 AWAY_S = 5.0
-"""The same while the terminal is not looked at."""
+"""Time between two looks while the terminal has no focus: nothing is drawn then, but the bell may ring."""
 
 
 def frame_s() -> float:
@@ -31,7 +31,8 @@ class LiveWatch(BaseScreen):
 
     live: LiveRun | None = None
     """What is looked at."""
-    _shown: tuple[object, int] | None = None
+    _shown: tuple[object, ...] | None = None
+    _prepared: tuple[LiveRun, int] | None = None
     _ticks = 0
 
     class Read(Message):
@@ -44,6 +45,12 @@ class LiveWatch(BaseScreen):
         def can_replace(self, message: Message) -> bool:
             """Only the newest counts."""
             return isinstance(message, LiveWatch.Read)
+
+    def prepare_live(self, live: LiveRun) -> None:
+        """Compute what `show_live` will need; called from the thread that reads, so that keys need not wait."""
+
+    def hear_live(self) -> None:
+        """Take note of what is new without painting: the terminal has no focus."""
 
     def show_live(self) -> None:
         """Paint what is known now; a page says how. `live` is there when this is called."""
@@ -59,6 +66,7 @@ class LiveWatch(BaseScreen):
     def on_mount(self) -> None:
         """Begin to read."""
         self.set_interval(frame_s(), self._tick)
+        self.watch(self.app, "app_focus", self._focus_changed, init=False)
         if self.live is not None:
             self.call_after_refresh(self._show_new)
             self._look()
@@ -67,6 +75,11 @@ class LiveWatch(BaseScreen):
         """Catch up with what was told while another screen was shown."""
         self._look()
         self._show_new()
+
+    def _focus_changed(self, has_focus: bool) -> None:
+        if has_focus and self.is_current:
+            self._look()
+            self._show_new()
 
     def _tick(self) -> None:
         self._ticks += 1
@@ -84,7 +97,10 @@ class LiveWatch(BaseScreen):
         worker = get_current_worker()
         while not worker.is_cancelled:
             changed = live.poll()
-            if changed:
+            if changed or self._prepared != (live, live.version):
+                now = (live, live.version)
+                self.prepare_live(live)
+                self._prepared = now
                 self.post_message(self.Read(live))
             if live.at_end or not changed:
                 return
@@ -98,7 +114,10 @@ class LiveWatch(BaseScreen):
     def _show_new(self) -> None:
         if self.live is None or not self.is_mounted or not self.is_current:
             return
-        now = (self.live, self.live.version)
+        if not self.app.app_focus:
+            self.hear_live()
+            return
+        now = (self.live, self.live.version, self._prepared)
         if now != self._shown:
             self._shown = now
             self.show_live()

@@ -9,12 +9,14 @@ from textual.widgets import Static
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.live_class_rows import NAMES, absent_words, class_columns, class_lines, next_metric, parted
+from cellmap_tui.app.live_export import TableExport
 from cellmap_tui.app.screens.live_base import LivePage
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.small_multiples import SmallMultiples
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
 from cellmap_tui.monitor.classes import METRICS, ClassRow, class_table
+from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -42,7 +44,7 @@ class LiveClassTable(VirtualTable[ClassRow]):
         )
 
 
-class LiveClassesScreen(LivePage):
+class LiveClassesScreen(LivePage, TableExport):
     """The classes of the run in hand.
 
     Parameters
@@ -57,6 +59,7 @@ class LiveClassesScreen(LivePage):
         bind("live.turn", "turn", "charts", help="Change between the table and a chart for each class."),
         bind("live.metric", "metric"),
         bind("live.heat", "heat"),
+        bind("do.export", "export", help="Write the table as CSV."),
     ]
 
     def __init__(self, live: LiveRun) -> None:
@@ -121,6 +124,13 @@ class LiveClassesScreen(LivePage):
         from cellmap_tui.app.screens.live_heat import LiveHeatScreen
 
         self.app.push_screen(LiveHeatScreen(self.live))
+
+    def action_export(self) -> None:
+        """Write every class."""
+        from cellmap_tui.app.live_tables import class_rows
+
+        rows = class_table(self.live.main.series, self._metric, self.live.main.facts.classes)
+        self.ask_table("classes", printable(self.live.main.name), class_rows(rows, self._metric))
 
     @on(RowHighlighted, "LiveClassTable")
     def _follow(self, event: RowHighlighted) -> None:

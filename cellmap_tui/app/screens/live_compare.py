@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.containers import Container
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 from textual.worker import get_current_worker
@@ -23,11 +24,13 @@ from cellmap_tui.app.compare_rows import (
     run_words,
 )
 from cellmap_tui.app.keys import bind
+from cellmap_tui.app.live_export import TableExport
 from cellmap_tui.app.screens.live_base import LivePage
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
-from cellmap_tui.monitor.compare import ClassRow, compare_trainings
+from cellmap_tui.monitor.compare import ClassRow, side_by_side
+from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,14 +61,15 @@ class RunTable(VirtualTable[Any]):
         return (action != "select" or self._opens) and super().check_action(action, parameters)
 
 
-class LiveCompareScreen(LivePage):
+class LiveCompareScreen(LivePage, TableExport):
     """The runs that are drawn over each other."""
 
     AUTO_FOCUS = "#config-rows"
     CSS_PATH = "live_compare.tcss"
     FAILURES: ClassVar[Mapping[str, str]] = {"compare.runs": "#runs"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("live.turn", "turn", "metrics, classes", help="Change between settings, metrics and classes.")
+        bind("live.turn", "turn", "metrics, classes", help="Change between settings, metrics and classes."),
+        bind("do.export", "export", help="Write settings, metrics and classes of the runs as CSV."),
     ]
 
     class Compared(Message):
@@ -84,6 +88,7 @@ class LiveCompareScreen(LivePage):
         self._runs = 0
         self._compared_s = float("-inf")
         self._waits = False
+        self._comparison: Comparison | None = None
 
     def compose_body(self) -> ComposeResult:
         """Yield the runs, then three tables."""
@@ -114,9 +119,6 @@ class LiveCompareScreen(LivePage):
 
     def show_live(self) -> None:
         """Compare again, after a while."""
-        if len(self.live.sources) < 2:
-            self.query_one("#names", Static).update(ALONE)
-            return
         wait_s = self._compared_s + AGAIN_S - time.monotonic()
         if wait_s > 0:
             if not self._waits:
@@ -133,14 +135,14 @@ class LiveCompareScreen(LivePage):
 
     @work(thread=True, exclusive=True, group="compare.runs", exit_on_error=False)
     def _compare(self, live: LiveRun) -> None:
-        comparison = compare_trainings(live.sources)
+        comparison = side_by_side(live.sources)
         if not get_current_worker().is_cancelled:
             self.post_message(self.Compared(comparison))
 
     @on(Compared)
     def _show(self, event: Compared) -> None:
         event.stop()
-        comparison = event.comparison
+        comparison = self._comparison = event.comparison
         tables = {name: self.query_one(f"#{name}-rows", RunTable) for name in ("config", "metric", "class")}
         if len(comparison.runs) != self._runs:
             self._runs = len(comparison.runs)
@@ -149,6 +151,8 @@ class LiveCompareScreen(LivePage):
             tables["class"].set_columns(class_columns(self._runs))
         colours = [f"$class-{self.live.colour_of(source) % SERIES_COLOURS + 1}" for source in self.live.sources]
         words = run_words(comparison, colours[: self._runs])
+        if self._runs == 1:
+            words = Content("\n").join([words, Content(ALONE)])
         names = self.query_one("#names", Static)
         if names.content != words:
             names.update(words)
@@ -156,7 +160,8 @@ class LiveCompareScreen(LivePage):
             tables.values(), (comparison.config, comparison.metrics, comparison.classes), strict=True
         ):
             table.update_rows(rows)
-        self.query_one("#config", Pane).set_title(f"{len(comparison.config)} settings differ")
+        differ = "settings of this run" if self._runs == 1 else "settings differ"
+        self.query_one("#config", Pane).set_title(f"{len(comparison.config)} {differ}")
 
     def action_turn(self) -> None:
         """Show the next of settings, metrics and classes."""
@@ -165,6 +170,14 @@ class LiveCompareScreen(LivePage):
         self.remove_class(f"-{here}")
         self.add_class(f"-{there}")
         self.query_one(f"#{there} RunTable", RunTable).focus()
+
+    def action_export(self) -> None:
+        """Write all three tables."""
+        from cellmap_tui.app.live_tables import compare_rows
+
+        if self._comparison is not None:
+            name = printable(self.live.main.name)
+            self.ask_table("comparison", name, compare_rows(self._comparison))
 
     @on(RowHighlighted, "#config-rows")
     def _show_whole(self, event: RowHighlighted) -> None:

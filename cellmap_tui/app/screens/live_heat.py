@@ -9,10 +9,12 @@ from textual.widgets import Static
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.live_class_rows import NAMES, next_metric
+from cellmap_tui.app.live_export import TableExport
 from cellmap_tui.app.screens.live_base import LivePage
 from cellmap_tui.app.widgets.epoch_heat import EpochHeat
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.monitor.classes import METRICS, class_epochs, class_table
+from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 NOTHING_YET = "nothing was validated yet: an epoch that is validated is a column here"
 
 
-class LiveHeatScreen(LivePage):
+class LiveHeatScreen(LivePage, TableExport):
     """Classes over epochs.
 
     Parameters
@@ -38,6 +40,7 @@ class LiveHeatScreen(LivePage):
         bind("do.sort", "sort", "worst first", help="Sort classes by name, or the worst first."),
         bind("live.metric", "metric"),
         bind("live.classes", "classes"),
+        bind("do.export", "export", help="Write classes and epochs as CSV."),
     ]
 
     def __init__(self, live: LiveRun) -> None:
@@ -81,6 +84,14 @@ class LiveHeatScreen(LivePage):
         from cellmap_tui.app.screens.live_classes import LiveClassesScreen
 
         self.app.push_screen(LiveClassesScreen(self.live))
+
+    def action_export(self) -> None:
+        """Write every class at every epoch."""
+        from cellmap_tui.app.live_tables import heat_rows
+
+        found = class_epochs(self.live.main.series, self._metric)
+        title = f"{self._metric} over epochs"
+        self.ask_table(title, printable(self.live.main.name), heat_rows(*found, self._metric))
 
     @on(EpochHeat.CellOpened)
     def _open(self, event: EpochHeat.CellOpened) -> None:

@@ -28,7 +28,7 @@ from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.run_log import RunLog
 from cellmap_tui.app.widgets.table_messages import RowSelected
 from cellmap_tui.app.widgets.training_table import NOTHING, TrainingRow, TrainingTable
-from cellmap_tui.text import count, printable
+from cellmap_tui.text import count, cut_middle, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,10 +109,11 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._wanted = path
         self._asks = request is not None
         self._heard = Heard()
+        self._has_looked = False
 
     def compose_body(self) -> ComposeResult:
         """Yield where it stands, charts, trainings, classes, machine and log."""
-        yield Static(NOTHING, id="status", markup=False)
+        yield Static("looking for trainings…", id="status", markup=False)
         yield Static(id="finding", markup=False)
         yield MetricFilterBar("loss, val/*, /dice.(er|mito)/, loss OR lr, NOT perf …")
         with Container(id="middle"):
@@ -173,6 +174,8 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
     def take_in_hand(self, path: Path) -> None:
         """Look at another run, with what was drawn over it the last time."""
         self.query_one("#charts", Pane).clear_error()
+        if self.live is None:
+            self._say("#status", f"opening {cut_middle(printable(path.name), 40)}…")
         self._open(path)
 
     @work(thread=True, exclusive=True, group="training.open", exit_on_error=False)
@@ -193,10 +196,18 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         is_run = event.live.run_dir is not None
         self.query_one(RunLog).follow(RunDir(event.live.path) if is_run else None)
         self.watch_live(event.live)
+        self.cellmap.watched[event.live.path] = event.live
         self._show_rows()
         self.refresh_bindings()
 
+    def _focus_changed(self, has_focus: bool) -> None:
+        super()._focus_changed(has_focus)
+        if has_focus:
+            self._see_runs()
+
     def _see_runs(self) -> None:
+        if not self.app.app_focus:
+            return
         runs = [run for run in self.cellmap.runs if run.command == TRAIN]
         if self.live is None and self._wanted is None and runs:
             self._wanted = runs[0].path
@@ -211,7 +222,7 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._show_alone(len(rows))
 
     def _show_alone(self, trainings: int) -> None:
-        if self.live is None and not trainings:
+        if self.live is None and self._wanted is None and not trainings and self._has_looked:
             self._say("#status", NOTHING)
 
     @on(RowSelected, "TrainingTable")
@@ -299,7 +310,13 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._show_rows()
         self._show_brief(live)
         self.look_for_findings(live)
-        now = heard(live.main, self.chosen_run())
+        self.hear_live()
+
+    def hear_live(self) -> None:
+        """Ring at what is worth it."""
+        if self.live is None:
+            return
+        now = heard(self.live.main, self.chosen_run())
         if self.view.bell and rings(self._heard, now):
             self.app.bell()
         self._heard = now
@@ -309,7 +326,10 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             self.show_live()
 
     def _beat(self) -> None:
-        if self.is_current and self.goes_on():
+        if not self._has_looked:
+            self._has_looked = True
+            self._show_rows()
+        if self.is_current and self.app.app_focus and self.goes_on():
             self._show_state()
 
     def _show_state(self) -> None:

@@ -6,10 +6,12 @@ characters with one colour change. Importing this module is cheap; numpy comes w
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 
 from cellmap_tui.app.widgets.lean_strip import CellStyle
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from rich.style import Style
+    from rich.console import Console
 
+LETTER_STYLE = Style(color="white", bgcolor="black", bold=True)
 UPPER_HALF = "▀"
 COARSE_STEP = 16
 """Step between colours while scrubbing."""
@@ -76,6 +79,11 @@ def enlarge(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8
     columns = np.minimum(np.arange(width) // 2, rgb.shape[1] - 1)
     enlarged: NDArray[np.uint8] = rgb[rows][:, columns]
     return enlarged
+
+
+def has_colours(console: Console) -> bool:
+    """Whether a terminal tells classes apart by colour; where not, outlines and letters do."""
+    return not os.environ.get("NO_COLOR") and console.color_system in {"256", "truecolor", "windows", None}
 
 
 def with_letters(strip: Strip, letters: Sequence[tuple[int, str]], style: Style) -> Strip:

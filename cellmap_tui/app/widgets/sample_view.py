@@ -18,10 +18,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
+from cellmap_tui.app.crop_slices import class_letters
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.sample_pictures import GROUND, LOOKS, PANELS, Figures, draw_panel, figures, layout
+from cellmap_tui.app.sample_pictures import GROUND, LOOKS, PANELS, Figures, draw_panel, figures, layout, letter_places
 from cellmap_tui.app.sample_slices import SampleIndex, read_slice
 from cellmap_tui.app.widgets.columns import fitted
+from cellmap_tui.app.widgets.half_cells import LETTER_STYLE, has_colours, with_letters
 from cellmap_tui.app.widgets.slice_ahead import strips_of
 from cellmap_tui.errors import DataError
 from cellmap_tui.text import printable
@@ -76,6 +78,8 @@ class Shown:
     """How prediction and truth differ, for each class."""
     overall: Figures
     """The same over what is shown."""
+    has_letters: bool = False
+    """Whether classes are told by letters, as the terminal has no colours."""
 
 
 class SampleReader:
@@ -270,9 +274,10 @@ class SampleView(Widget, can_focus=True):
         column = sample.names.index(look.class_name) if look.class_name in sample.names else None
         overall = figures(sample, None) if column is None else classes[column]
         laid = layout(len(look.panels), sample, size.width, size.height)
-        rows = draw_rows(sample, look, column, laid)
+        rows = draw_rows(sample, look, column, laid, is_coloured=has_colours(self.app.console))
         if not worker.is_cancelled:
-            shown = Shown(look, epoch, sample, column, classes, overall)
+            has_letters = not has_colours(self.app.console)
+            shown = Shown(look, epoch, sample, column, classes, overall, has_letters)
             self.post_message(self._Drawn(asked, shown, laid, rows))
 
     @on(_Drawn)
@@ -317,13 +322,26 @@ class SampleView(Widget, can_focus=True):
         return Strip.blank(width, self.rich_style)
 
 
-def draw_rows(sample: Sample, look: SampleLook, column: int | None, laid: Layout) -> list[list[Strip]]:
-    """Return the pictures of a slice as lines of cells, row of pictures by row."""
+def draw_rows(
+    sample: Sample, look: SampleLook, column: int | None, laid: Layout, *, is_coloured: bool = True
+) -> list[list[Strip]]:
+    """Return the pictures of a slice as lines of cells, row of pictures by row.
+
+    Without colours classes are outlined in place of tinted, and have their letters at their centres.
+    """
+    overlay = "outline" if look.overlay == "tint" and not is_coloured else look.overlay
+    letters = {} if is_coloured or overlay != "outline" else class_letters(sample.names)
+    shape = (laid.height, laid.width)
     rows = []
     for first in range(0, len(look.panels), laid.columns):
         panels = look.panels[first : first + laid.columns]
-        drawn = [draw_panel(sample, panel, column, look.overlay, (laid.height, laid.width)) for panel in panels]
-        rows.append(strips_of(_side_by_side(drawn), coarse=False))
+        drawn = [draw_panel(sample, panel, column, overlay, shape) for panel in panels]
+        strips = strips_of(_side_by_side(drawn), coarse=False)
+        for place, panel in enumerate(panels if letters else ()):
+            for row, across, letter in letter_places(sample, panel, column, shape, letters):
+                at = place * (laid.width + 1) + across
+                strips[row // 2] = with_letters(strips[row // 2], [(at, letter)], LETTER_STYLE)
+        rows.append(strips)
     return rows
 
 

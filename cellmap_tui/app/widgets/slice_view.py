@@ -8,19 +8,17 @@ of half cells as well, or of the terminal's own graphics where the user has chos
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import work
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
 from cellmap_tui.app.widgets.columns import fitted
-from cellmap_tui.app.widgets.half_cells import with_letters
+from cellmap_tui.app.widgets.half_cells import LETTER_STYLE, has_colours, with_letters
 from cellmap_tui.app.widgets.lean_strip import lean_filters, lean_strips
 from cellmap_tui.app.widgets.protocol_image import Picture, ProtocolImage, protocol_problem
 from cellmap_tui.app.widgets.slice_ahead import Frames, direction, draw_ahead, looks_ahead, strips_of
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
 SETTLE_S = 0.15
 """The full picture is drawn this long after the last key."""
-LETTER_STYLE = Style(color="white", bgcolor="black", bold=True)
 """Letters stand on the picture, whatever its colours and the theme's."""
 
 
@@ -204,12 +201,7 @@ class SliceView(SliceKeys, can_focus=True):
 
     @property
     def _has_colours(self) -> bool:
-        return not os.environ.get("NO_COLOR") and self.app.console.color_system in {
-            "256",
-            "truecolor",
-            "windows",
-            None,
-        }
+        return has_colours(self.app.console)
 
     def _scrub(self, look: Look, *, is_told: bool = True) -> None:
         if look == self._look:
