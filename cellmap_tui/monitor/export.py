@@ -109,4 +109,5 @@ def _numbers(column: NDArray[np.float64]) -> list[float | None]:
 
 
 def _texts(column: NDArray[np.float64]) -> list[str]:
-    return ["" if value is None else f"{value:.10g}" for value in _numbers(column)]
+    """Return numbers with every figure that they have, so that they are those of the log again."""
+    return ["" if value is None else repr(value).removesuffix(".0") for value in _numbers(column)]

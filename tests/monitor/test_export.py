@@ -46,6 +46,15 @@ def test_a_csv_has_a_row_a_point_and_broken_values_are_empty(tmp_path: Path) -> 
     assert float(rows[1]["smoothed"]) == pytest.approx(2 / 3)
 
 
+def test_numbers_of_a_csv_are_to_the_last_figure_those_of_the_log(tmp_path: Path) -> None:
+    values, times = [1.618240356445312, 1e-300, 0.1 + 0.2], [1795379007.123, 1795379007.654, 1795379008.002]
+    line = curve(make_points(range(3), values, time_s=times), "time", 0.0)
+    export_view(ViewData("loss", "time", False, (("loss", 0, line),)), tmp_path / "a.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert [float(row["value"]) for row in rows] == values
+    assert [float(row["time"]) for row in rows] == times
+
+
 def test_a_json_has_everything_and_broken_values_are_null(tmp_path: Path) -> None:
     export_view(view(), tmp_path / "a.json")
     document = json.loads((tmp_path / "a.json").read_text())
