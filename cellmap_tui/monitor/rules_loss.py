@@ -13,6 +13,8 @@ from cellmap_tui.monitor.words import place_words, value_words
 from cellmap_tui.text import count, counted
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cellmap_tui.monitor.told import Told
 
 
@@ -70,7 +72,8 @@ def plateau(told: Told) -> Finding | None:
     gain = at.PLATEAU_GAIN * (abs(float(np.max(score))) if is_low else 1.0)
     best = int(np.argmax(score >= np.max(score) - gain))
     waited = len(score) - 1 - best
-    if waited < at.PLATEAU_VALIDATIONS:
+    # What rises again after a fall gets better, even if chance did better before anything was learned.
+    if waited < at.PLATEAU_VALIDATIONS or _is_rising(score[best + 1 :], gain):
         return None
     top = float(values.value[best])
     if not is_low and top >= at.PLATEAU_GOOD:
@@ -81,8 +84,28 @@ def plateau(told: Told) -> Finding | None:
         f"{value_words(float(values.value[-1]))} now"
     )
     sentence = f"{metric} has not become better for {counted(waited, 'validation')}"
-    setting = "lower the learning rate, or stop: early_stop ends such a training by itself"
-    return Finding("info" if is_over else "warn", "plateau", sentence, evidence, setting)
+    if metric != "val/loss" and _is_rising(-told.known("val/loss").value[-waited:], 0.0):
+        setting = "give it longer; if classes stay away: loss = dice_bce, weight_loss = true, more foreground_share"
+        return Finding("info", "plateau", f"{sentence}, though val/loss still falls", evidence, setting)
+    return Finding("info" if is_over else "warn", "plateau", sentence, evidence, _plateau_setting(told))
+
+
+def _plateau_setting(told: Told) -> str:
+    rates = told.known("lr").value
+    if len(rates) and float(rates[-1]) < at.PLATEAU_RATE * float(np.max(rates)):
+        return "stop: the learning rate is low already, and early_stop ends such a training by itself"
+    return "lower the learning rate, or stop: early_stop ends such a training by itself"
+
+
+def _is_rising(score: NDArray[np.float64], gain: float) -> bool:
+    """Return whether a score's last third lies above its first third, by more than `gain` and its noise."""
+    size = len(score) // 3
+    if size < at.RISING_VALIDATIONS:
+        return False
+    noise = float(np.median(np.abs(np.diff(score)))) / np.sqrt(2)
+    middle = float(np.median(score[size:-size]))
+    first, last = float(np.median(score[:size])), float(np.median(score[-size:]))
+    return last - first > max(gain, at.RISING_NOISE * noise) and last > middle
 
 
 def overfitting(told: Told) -> Finding | None:
@@ -112,16 +135,40 @@ def overfitting(told: Told) -> Finding | None:
 
 
 def _still(told: Told) -> Finding | None:
-    parts = blocks(told.known(told.loss), parts=8) if told.loss else None
-    if parts is None or len(parts.value) < 4 or (told.last_step or 0) < at.STILL_STEPS:
+    values = told.known(told.loss) if told.loss else None
+    parts = blocks(values, parts=8) if values is not None else None
+    if values is None or parts is None or len(parts.value) < 4 or (told.last_step or 0) < at.STILL_STEPS:
         return None
-    first, least = float(parts.value[0]), float(np.min(parts.value[1:]))
-    is_rising = float(parts.value[-1]) - first > at.DIVERGED_NOISE * float(np.median(parts.noise))
-    if is_rising or first - least > max(at.STILL_GAIN * abs(first), at.STILL_NOISE * float(np.median(parts.noise))):
+    # Much may be learned in the first few windows already.
+    first = max(float(parts.value[0]), float(np.median(values.value[: at.STILL_FIRST])))
+    now, noise = float(parts.value[-1]), float(np.median(parts.noise))
+    is_rising = now - first > at.DIVERGED_NOISE * noise
+    # Two parts must be down: of many, one is by chance.
+    fall = first - float(np.sort(parts.value[1:])[1])
+    has_fallen = fall > max(at.STILL_GAIN * abs(first), at.STILL_NOISE * noise)
+    if is_rising or has_fallen or _falls_slowly(values.value, noise) or _validates_better(told):
         return None
-    evidence = f"{value_words(first)} at the start, {value_words(float(parts.value[-1]))} now"
-    setting = "look at learning_rate, at the classes' crops (samples), and at the loss"
+    evidence = f"{value_words(first)} at the start, {value_words(now)} now"
+    rate = told.setting("learning_rate")
+    named = f" (now {value_words(rate)})" if isinstance(rate, float | int) and rate else ""
+    setting = f"look at learning_rate{named}, at the classes' crops (samples), and at the loss"
     return Finding("warn", "plateau", "the training loss has not fallen since the start", evidence, setting)
+
+
+def _falls_slowly(loss: NDArray[np.float64], noise: float) -> bool:
+    """Return whether the last third lies below the first by more than their medians are off."""
+    size = len(loss) // 3
+    first, last = float(np.median(loss[:size])), float(np.median(loss[-size:]))
+    off = 1.25 * noise * np.sqrt(2 / size)
+    return first - last > max(at.STILL_GAIN * abs(first), at.STILL_OFF * off)
+
+
+def _validates_better(told: Told) -> bool:
+    """Return whether any validation was clearly better than the first one."""
+    dice, loss = told.known("val/dice").value, told.known("val/loss").value
+    if len(dice) > 1 and float(np.max(dice)) - float(dice[0]) > at.STILL_GAIN:
+        return True
+    return len(loss) > 1 and float(loss[0]) - float(np.min(loss)) > at.STILL_GAIN * abs(float(loss[0]))
 
 
 def _around(train: Known, step: int) -> tuple[float | None, float | None]:
@@ -138,6 +185,6 @@ def _has_fallen(dice: Known) -> bool:
     return float(np.max(dice.value)) - float(np.median(dice.value[-3:])) > at.OVERFIT_DICE
 
 
-def _broken_at_end(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
+def _broken_at_end(values: NDArray[np.float64]) -> int:
     good = np.flatnonzero(~np.isnan(values))
     return len(values) - (int(good[-1]) + 1 if len(good) else 0)

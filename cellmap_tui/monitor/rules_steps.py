@@ -14,6 +14,8 @@ from cellmap_tui.text import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from cellmap_tui.monitor.told import Told
     from cellmap_tui.monitor.windows import Known
 
@@ -37,10 +39,16 @@ def never_predicted(told: Told) -> Iterator[Finding]:
             are = f"{'is' if len(found) == 1 else 'are'} {'not' if best >= at.NEVER_RECALL else 'never'}"
             evidence = f"recall 0 in the last {waited} validations, {value_words(best)} at best, though present"
             sentence = f"{names_words(list(found), at.NAMED_CLASSES)} {are} {words}"
-            yield Finding("warn", "never_predicted", sentence, evidence, _NEVER)
+            yield Finding("warn", "never_predicted", sentence, evidence, _never_setting(told))
 
 
-_NEVER = "raise foreground_share, set weight_loss = true, learn it at a finer scale, or give it longer"
+def _never_setting(told: Told) -> str:
+    other = "loss = dice_bce, " if told.setting("loss") in ("bce", "focal") else ""
+    weight = "" if told.setting("weight_loss") is True else "weight_loss = true, "
+    return (
+        f"see whether the training crops hold any (K, v); then {other}{weight}more foreground_share, a finer scale, "
+        "or more time"
+    )
 
 
 def _validations_at_zero(values: Known) -> int:
@@ -49,27 +57,40 @@ def _validations_at_zero(values: Known) -> int:
 
 
 def exploding(told: Told) -> Finding | None:
-    """Find gradients that are again and again far longer than usual."""
+    """Find gradients that are again and again far longer than those just before."""
     points = told.points("grad_norm")
-    if points is None or len(points) < at.GRADIENT_POINTS:
+    if points is None or len(points) <= at.GRADIENT_POINTS:
         return None
-    high = np.where(np.isfinite(points.high), points.high, points.mean)[-at.GRADIENT_RECENT :]
-    usual = np.nanmedian(points.mean[-at.GRADIENT_RECENT :]) if np.isfinite(high).any() else np.nan
-    is_far = high > at.GRADIENT_FACTOR * usual
+    start = max(0, len(points) - at.GRADIENT_RECENT - at.GRADIENT_POINTS)
+    high = np.where(np.isfinite(points.high), points.high, points.mean)[start:][at.GRADIENT_POINTS :]
+    usual = _usual_before(points.mean[start:])
+    clip = told.setting("max_grad_norm")
+    limit = float(clip) if isinstance(clip, int | float) and clip else 0.0
+    # A gradient within the limit of what is allowed is no explosion.
+    is_far = (usual > 0) & (high > at.GRADIENT_FACTOR * usual) & (high > limit)
     times = int(is_far.sum())
-    if not usual > 0 or times < at.GRADIENT_TIMES:
+    if times < at.GRADIENT_TIMES:
         return None
-    worst = int(np.nanargmax(high))
+    worst = int(np.argmax(np.where(is_far, high, -np.inf)))
     step = points.step[len(points) - len(high) + worst]
     evidence = (
         f"{count(times)} of the last {count(len(high))} windows; up to {value_words(float(high[worst]))} "
-        f"at {place_words(step)}, usually {value_words(float(usual))}"
+        f"at {place_words(step)}, {value_words(float(usual[worst]))} before"
     )
-    clip = told.setting("max_grad_norm")
-    if clip:
+    if limit:
         return Finding("info", "gradient", "gradients explode, and are clipped", evidence, "a lower learning_rate")
-    nice = value_words(_nice(2 * float(usual)))
+    nice = value_words(_nice(2 * float(np.median(usual[is_far]))))
     return Finding("warn", "gradient", "gradients explode", evidence, f"max_grad_norm = {nice}")
+
+
+def _usual_before(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of the windows before each, from the first on that has enough; 0 where all are broken."""
+    before = np.lib.stride_tricks.sliding_window_view(values, at.GRADIENT_POINTS)[:-1]
+    finite = np.where(np.isfinite(before), before, np.nan)
+    usual = np.zeros(len(before))
+    is_known = np.isfinite(finite).any(axis=1)
+    usual[is_known] = np.nanmedian(finite[is_known], axis=1)
+    return usual
 
 
 def rate_zero(told: Told) -> Finding | None:

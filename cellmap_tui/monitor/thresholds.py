@@ -40,12 +40,22 @@ PLATEAU_GAIN = 0.002
 """Least gain of a Dice or IoU that counts; of a loss it is this share of its value."""
 PLATEAU_GOOD = 0.95
 """From this Dice on a plateau is where the training was to get."""
+PLATEAU_RATE = 0.1
+"""Share of the highest learning rate below which nobody is told to lower it."""
+RISING_VALIDATIONS = 3
+"""Fewest validations in a third of a stretch that is asked for a rise."""
+RISING_NOISE = 2.0
+"""Rise from the first third to the last, in noise of a single validation."""
 STILL_STEPS = 100
 """Steps after which a loss that has not fallen at all is told of."""
 STILL_GAIN = 0.01
 """Least fall of the loss since the start, as a share of its first value."""
 STILL_NOISE = 2.0
 """The same in noise; a median of six points is off by half of it."""
+STILL_FIRST = 3
+"""First windows whose median is where a training started, if that is higher than its first part."""
+STILL_OFF = 3.0
+"""Fall from the first third to the last, in what the medians of thirds are off by."""
 OVERFIT_VALIDATIONS = 5
 """Validations since the lowest validation loss."""
 OVERFIT_RISE = 0.05
@@ -77,7 +87,7 @@ GRADIENT_FACTOR = 50.0
 GRADIENT_TIMES = 3
 """Explosions in that time; a single one happens to everybody."""
 GRADIENT_POINTS = 30
-"""Fewest windows for knowing what is usual."""
+"""Fewest windows for knowing what is usual; what came just before says it, for gradients shrink while it learns."""
 RATE_WINDOWS = 10
 """Windows in a row whose learning rate is zero: a warm-up may begin at zero for one step."""
 RATE_NEARLY_ZERO = 1e-7
