@@ -185,7 +185,7 @@ def _job(
         if known is None:
             return None
         grid = _grid_of(crop, known, output, place)
-    read = [find_core(place, crop, label), *(find_named(place, crop, name) for name in _read_names(recipe))]
+    read = [find_core(place, crop, label), *(find_named(place, crop, name) for name in read_names(recipe))]
     prints = [fingerprint(one) for one in (path, *read) if one is not None]
     labels = [f"{name} {keys.get(name) or key_of(output.with_name(name)) or ''}" for name in others]
     key = job_key(recipe, *prints, *labels, "union" if starts_from_others else "")
@@ -199,7 +199,7 @@ def _grid_of(crop: Crop, name: str, output: Path, place: str) -> Grid:
     return open_prediction(path, name).level.grid
 
 
-def _read_names(recipe: ClassRecipe) -> list[str]:
+def read_names(recipe: ClassRecipe) -> list[str]:
     """Return the other predictions that steps read."""
     names = [
         name for step in recipe.steps if step.name == "exclude" and not step.reads_labels for name in step.classes

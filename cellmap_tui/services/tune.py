@@ -19,6 +19,7 @@ from cellmap_tui.errors import CellmapError, RefusedError, RequestError, Stopped
 from cellmap_tui.services.process_model import DEFAULT_MEMORY_BYTES
 from cellmap_tui.services.process_recipe import Recipe, read_recipe, recipe_text
 from cellmap_tui.services.tune_crops import TunableClass, tunable_classes
+from cellmap_tui.services.tune_kept import KeptTries
 from cellmap_tui.services.tune_model import TunedClass, TuneRequest, TuneResult, TuneRow
 from cellmap_tui.services.tune_recipes import (
     Candidate,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["TuneRequest", "TuneResult", "tune"]
 
 RECIPE_NAME = "recipe.toml"
+CLASSES = "tunes "
+"""Before the names of the classes, as they are told first."""
 LEAST_GAIN = 1e-9
 """A later candidate has to be better by this; of equals the first one stays, which is the start's method first."""
 
@@ -82,6 +85,7 @@ def tune(request: TuneRequest, report: Reporter) -> TuneResult:
     tuned: list[TunedClass] = []
     errors: list[str] = []
     chosen: dict[str, ClassRecipe] = {}
+    report.note(f"{CLASSES}{', '.join(one.label for one in found)}")
     tries = _Tries(request, found, report)
     for number, one in enumerate(found):
         try:
@@ -152,7 +156,8 @@ class _Tuning:
         self._request = request
         self._found = found
         self._memory = request.memory_bytes or min(DEFAULT_MEMORY_BYTES, memory_budget(None).bytes)
-        self._scorer = Scorer(found.start, request.profile, self._memory, report.checkpoint, report.warning)
+        kept = KeptTries(request.state_dir, found.start, request.profile)
+        self._scorer = Scorer(found.start, request.profile, self._memory, report.checkpoint, report.warning, kept)
         self._scores: dict[Candidate, ClassScore | None] = {}
         self._tries = tries
 

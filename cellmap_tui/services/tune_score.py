@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.evaluate_targets import Target
     from cellmap_tui.services.process_class import Inputs
     from cellmap_tui.services.process_recipe import ClassRecipe, Kind
+    from cellmap_tui.services.tune_kept import KeptTries
 
 IN_MEMORY_VOXELS = 60_000_000
 """Predictions with more voxels go by way of files."""
@@ -63,6 +64,8 @@ class Scorer:
         Called between crops; may raise to give up.
     warn
         Told what cannot be scored.
+    kept
+        Scores of earlier tunings; None: nothing is kept.
     """
 
     def __init__(
@@ -72,12 +75,14 @@ class Scorer:
         memory_bytes: int,
         checkpoint: Callable[[], None],
         warn: Callable[[str], None],
+        kept: KeptTries | None = None,
     ) -> None:
         self._start = start
         self._profile = profile
         self._memory_bytes = memory_bytes
         self._checkpoint = checkpoint
         self._warn = warn
+        self._kept = kept
         self._pairs: dict[tuple[Candidate, str], PairScore] = {}
         self._held: dict[tuple[str, str], tuple[VolumeJob, Inputs]] = {}
 
@@ -105,8 +110,11 @@ class Scorer:
         key = (candidate, place.crop.ref)
         if key not in self._pairs:
             self._checkpoint()
-            self._pairs[key] = self._scored(candidate, place)
+            self._pairs[key] = self._known(candidate, place) or self._scored(candidate, place)
         return self._pairs[key]
+
+    def _known(self, candidate: Candidate, place: Place) -> PairScore | None:
+        return None if self._kept is None else self._kept.get(candidate, place)
 
     def _scored(self, candidate: Candidate, place: Place) -> PairScore:
         from cellmap_tui.scoring.pairs import PairRequest, score_pair
@@ -130,7 +138,10 @@ class Scorer:
                 profile=self._profile,
                 memory_limit_bytes=self._memory_bytes,
             )
-            return score_pair(request)
+            score = score_pair(request)
+        if self._kept is not None:
+            self._kept.put(candidate, place, score)
+        return score
 
     def _write(self, job: VolumeJob, inputs: Inputs, folder: Path) -> None:
         from cellmap_tui.volumes.blocks import Workspace, block_for

@@ -356,8 +356,11 @@ def test_labels_say_how_they_were_made(tmp_path: Path) -> None:
 
 def test_vesicles_of_a_few_voxels_are_told_apart_by_the_built_in_recipe(tmp_path: Path) -> None:
     crop = make_crop(tmp_path, 1, ("ves",), (30, 30, 40))
-    ids = touching_balls(1, (30, 30, 40), radius=2.6)
+    ids = touching_balls(1, (30, 30, 40), radius=2.0)
     write_prediction(tmp_path, crop, "ves", np.where(ids > 0, 255, 0).astype(np.uint8))
     write_prediction(tmp_path, crop, "ves/core", np.where(core_ids(ids) > 0, 255, 0).astype(np.uint8))
     _process(tmp_path)
     assert _f1(ids, _read(tmp_path, crop, "ves")) > 0.98
+    coarse = "[classes.ves]\nsteps = ['threshold', { step = 'cores', min_seed_voxels = 20 }]"
+    _process(tmp_path, coarse, overwrite=True)
+    assert _f1(ids, _read(tmp_path, crop, "ves")) < 0.95

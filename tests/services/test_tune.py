@@ -31,9 +31,10 @@ SHAPE = (36, 36, 64)
 
 def _tune(root: Path, **options: object) -> TuneResult:
     options = {"crops": "dataset:mine", "output": root / "recipe.toml", "overwrite": True, **options}
+    options.setdefault("state_dir", root / "state")
     options.setdefault("thresholds", (0.3, 0.5, 0.7))
     options.setdefault("sizes", (0, 100))
-    return tune(TuneRequest(data_root=root, state_dir=root / "state", **options), SilentReporter())  # type: ignore[arg-type]
+    return tune(TuneRequest(data_root=root, **options), SilentReporter())  # type: ignore[arg-type]
 
 
 def test_the_best_recipe_is_chosen_on_one_half_and_reported_on_the_other(tmp_path: Path) -> None:
@@ -119,3 +120,36 @@ def test_wrong_requests_are_told(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError):
         _tune(tmp_path, predictions=(str(tmp_path / "nowhere"),))
     assert crop.grid.shape == ids.shape
+
+
+def test_a_stopped_tuning_goes_on_where_it_was_and_a_new_prediction_is_tried_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cellmap_tui.errors import Stopped
+    from cellmap_tui.scoring import pairs
+
+    scored, real = [], pairs.score_pair
+
+    def watched(request: pairs.PairRequest) -> object:
+        if len(scored) == 5:
+            raise Stopped("asked")
+        scored.append(request.crop)
+        return real(request)
+
+    made = [predicted_crop(tmp_path, number, SHAPE, noise=0.12, gain=0.7) for number in (1, 2)]
+    monkeypatch.setattr(pairs, "score_pair", watched)
+    with pytest.raises(Stopped):
+        _tune(tmp_path)
+    monkeypatch.setattr(pairs, "score_pair", lambda request: scored.append(request.crop) or real(request))
+    result = _tune(tmp_path)
+    total = len(scored)
+    whole = _tune(tmp_path, state_dir=tmp_path / "another")
+    assert (whole.classes, whole.rows) == (result.classes, result.rows)
+    assert len(scored) == 2 * total
+    again = _tune(tmp_path)
+    assert (again.rows, len(scored)) == (result.rows, 2 * total)
+    for crop, ids in made:
+        write_prediction(tmp_path, crop, "ves/core", as_probability(np.roll(ids, 2, 0) > 0))
+    changed = _tune(tmp_path)
+    assert changed.rows != result.rows
+    assert len(scored) > 2 * total
