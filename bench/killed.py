@@ -70,6 +70,8 @@ class Work:
                 time.sleep(POLL_S)
             if child.poll() == 0:
                 return
+            if how == "runs resume" and "is done" in (self.folder / "log").read_text():
+                return  # it was killed between its end and the end of its process
             if child.poll() is not None:
                 sys.exit(f"failed ({how}):\n{(self.folder / 'log').read_text()[-2000:]}")
             os.kill(child.pid, signal.SIGKILL)
