@@ -22,6 +22,7 @@ __all__ = ["LEVELS", "Finding", "Level", "diagnose"]
 
 
 RULES: tuple[Callable[[Told], Finding | Iterable[Finding] | None], ...] = (
+    rules_machine.lost_gpus,
     rules_loss.not_a_number,
     rules_loss.diverging,
     rules_steps.rate_zero,

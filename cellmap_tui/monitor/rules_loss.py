@@ -160,7 +160,7 @@ def _falls_slowly(loss: NDArray[np.float64], noise: float) -> bool:
     size = len(loss) // 3
     first, last = float(np.median(loss[:size])), float(np.median(loss[-size:]))
     off = 1.25 * noise * np.sqrt(2 / size)
-    return first - last > max(at.STILL_GAIN * abs(first), at.STILL_OFF * off)
+    return first - last > max(at.STILL_GAIN * abs(first), float(at.STILL_OFF * off))
 
 
 def _validates_better(told: Told) -> bool:
@@ -168,7 +168,10 @@ def _validates_better(told: Told) -> bool:
     dice, loss = told.known("val/dice").value, told.known("val/loss").value
     if len(dice) > 1 and float(np.max(dice)) - float(dice[0]) > at.STILL_GAIN:
         return True
-    return len(loss) > 1 and float(loss[0]) - float(np.min(loss)) > at.STILL_GAIN * abs(float(loss[0]))
+    if len(loss) < 2:
+        return False
+    first = float(loss[0])
+    return first - float(np.min(loss)) > at.STILL_GAIN * abs(first)
 
 
 def _around(train: Known, step: int) -> tuple[float | None, float | None]:

@@ -32,7 +32,11 @@ def loader_bound(told: Told) -> Finding | None:
     times = f", {data_ms:.0f} of {step_ms:.0f} ms" if data_ms is not None and step_ms is not None else ""
     level: Level = "warn" if share >= at.WAIT_BAD or _gpus(told) else "info"
     return Finding(
-        level, "loader", "training waits for its data", f"{100 * share:.0f} % of a step{times}", _loader_setting(told)
+        level,
+        "loader",
+        "training waits for its data",
+        f"{100 * share:.0f} % of a step{times}, in the last {span_words(at.RECENT_S)}",
+        _loader_setting(told),
     )
 
 
@@ -105,15 +109,17 @@ def idle_gpus(told: Told) -> Finding | None:
     return Finding("warn", "gpu_idle", f"{which} {'is' if len(idle) == 1 else 'are'} mostly idle", evidence, setting)
 
 
-def throttled(told: Told) -> Iterator[Finding]:
-    """Find GPUs whose clocks are held down, and GPUs that are lost."""
-    if not told.is_live:
-        return
+def lost_gpus(told: Told) -> Iterator[Finding]:
+    """Find GPUs that the driver has lost; of a run that ended with it too, for that is why it ended."""
     for gpu in _gpus(told):
         if gpu.is_lost:
             setting = "start again on another GPU; somebody has to look at the machine (nvidia-smi, dmesg)"
-            yield Finding("error", "gpu_lost", f"GPU {gpu.index} is lost", "the driver does not answer", setting)
-            continue
+            yield Finding("error", "gpu_lost", f"GPU {gpu.index} is lost", _last_known(told, gpu), setting)
+
+
+def throttled(told: Told) -> Iterator[Finding]:
+    """Find GPUs whose clocks are held down."""
+    for gpu in _gpus(told) if told.is_live else ():
         clocks = recent(_gpu_readings(told, gpu, "sm_clock_mhz"), skip=0).value
         if not gpu.throttle or len(clocks) < at.RECENT_POINTS:
             continue
@@ -121,7 +127,7 @@ def throttled(told: Told) -> Iterator[Finding]:
         now = float(np.median(clocks))
         if now >= at.THROTTLE_CLOCK * highest:
             continue
-        evidence = f"{now:.0f} MHz, {highest:.0f} at best"
+        evidence = f"{now:.0f} MHz in the last {span_words(at.RECENT_S)}, {highest:.0f} at best"
         if gpu.temperature_c is not None:
             evidence += f"; {gpu.temperature_c:.0f} °C"
         why = ", ".join(gpu.throttle)
@@ -179,6 +185,20 @@ def _gpu_readings(told: Told, gpu: GpuReading, name: str) -> Known:
 def _utilisation(told: Told, gpu: GpuReading) -> float | None:
     values = recent(_gpu_readings(told, gpu, "utilisation"), skip=at.SETTLE_POINTS).value
     return median(values) if len(values) >= at.RECENT_POINTS else None
+
+
+def _last_known(told: Told, gpu: GpuReading) -> str:
+    """Return since when a GPU does not answer, and what it told last."""
+    evidence = "the driver does not answer"
+    reading = None if told.telemetry is None else told.telemetry.latest
+    memory, warmth = (_gpu_readings(told, gpu, name) for name in ("memory_used_bytes", "temperature_c"))
+    seen = max((float(known.time_s[-1]) for known in (memory, warmth) if len(known.time_s)), default=None)
+    if seen is None or reading is None:
+        return evidence
+    evidence += f" since {moment_words(seen, reading.time_s)}"
+    if len(memory.value):
+        evidence += f"; {size(float(memory.value[-1]))} in use before"
+    return evidence + (f", {warmth.value[-1]:.0f} °C" if len(warmth.value) else "")
 
 
 def _is_stepping(told: Told) -> bool:

@@ -35,9 +35,11 @@ def never_predicted(told: Told) -> Iterator[Finding]:
     for found, words in ((never, "predicted"), (gone, "predicted any more")):
         if found:
             best = max(float(np.max(values.value)) for values in found.values())
-            waited = min(_validations_at_zero(values) for values in found.values())
+            newest = min(found.values(), key=_validations_at_zero)
+            waited = _validations_at_zero(newest)
+            since = place_words(newest.step[-waited], newest.epoch[-waited])
             are = f"{'is' if len(found) == 1 else 'are'} {'not' if best >= at.NEVER_RECALL else 'never'}"
-            evidence = f"recall 0 in the last {waited} validations, {value_words(best)} at best, though present"
+            evidence = f"recall 0 in the last {waited} validations, since {since}; {value_words(best)} at best"
             sentence = f"{names_words(list(found), at.NAMED_CLASSES)} {are} {words}"
             yield Finding("warn", "never_predicted", sentence, evidence, _never_setting(told))
 

@@ -102,6 +102,8 @@ def machine(**changes: float) -> list[dict[str, Any]]:
             "throttle": ["heat"] if changes.get("heat") and not is_early else [],
             "is_lost": False,
         }
+        if "lost" in changes and second >= changes["lost"]:
+            gpu = {"index": 0, "is_lost": True}
         reading = {
             "v": 1, "kind": "reading", "time": START_S + second, "cpu": 0.4, "memory_used_bytes": 30 * GIGA,
             "process_bytes": 20 * GIGA, "gpus": [gpu], "oom_kills": 3 + int(changes.get("kills", 0) * second / 1800),
@@ -160,3 +162,4 @@ if __name__ == "__main__":
         # 15 MB/s: the disk is full 37 minutes after the last reading; 8 MB/s: the container after about an hour.
         _write("made_machine_full", machine(disk=15e6, memory=8e6, kills=2))
         _write("made_machine_gpu", machine(idle=-0.85, heat=18.0))
+        _write("made_machine_lost", machine(lost=1500.0))

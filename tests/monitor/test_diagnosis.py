@@ -30,12 +30,13 @@ SPEAKS = (
     ("never_predicted", "recorded_never", None, "warn", "recall 0 in the last"),
     ("gradient", "made_gradient", None, "warn", "up to 300"),
     ("rate_zero", "made_rate_zero", None, "warn", "since epoch 10 (step 200)"),
-    ("loader", "made_loader", None, "warn", "70 % of a step, 350 of 500 ms"),
+    ("loader", "made_loader", None, "warn", "70 % of a step, 350 of 500 ms, in the last 5 min"),
     ("disk_full", "made_healthy", "made_machine_full", "warn", "free"),
     ("memory_full", "made_healthy", "made_machine_full", "warn", "of 64.0 G used, 20.0 G by the job"),
     ("memory_kill", "made_healthy", "made_machine_full", "error", "1 kill"),
     ("gpu_idle", "made_healthy", "made_machine_gpu", "warn", "GPU 0 11 %"),
-    ("gpu_throttled", "made_healthy", "made_machine_gpu", "warn", "1530 MHz, 1980 at best; 89 °C"),
+    ("gpu_throttled", "made_healthy", "made_machine_gpu", "warn", "1530 MHz in the last 5 min, 1980 at best; 89 °C"),
+    ("gpu_lost", "made_healthy", "made_machine_lost", "error", "; 61.0 G in use before, 71 °C"),
 )
 
 
@@ -96,6 +97,13 @@ def test_a_run_that_has_ended_is_not_told_that_its_disk_will_be_full(tmp_path: P
     assert source.facts.state is not None
     found = {finding.rule for finding in diagnose(source.series, source.telemetry, source.facts)}
     assert not found & {"disk_full", "memory_full", "gpu_idle"}
+
+
+def test_a_run_that_ended_with_its_gpu_says_so(tmp_path: Path) -> None:
+    source = recording(tmp_path / "run", "made_healthy", "made_machine_lost")
+    assert source.facts.state is not None
+    (finding,) = diagnose(source.series, source.telemetry, source.facts)
+    assert (finding.rule, finding.sentence) == ("gpu_lost", "GPU 0 is lost")
 
 
 def test_a_schedule_that_ends_at_zero_with_the_training_is_fine(tmp_path: Path) -> None:
