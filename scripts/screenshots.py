@@ -8,7 +8,10 @@ Makes the demo in a temporary folder, opens each screen in memory and writes ``d
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
+import random
 import re
 import sys
 import tempfile
@@ -33,6 +36,7 @@ SHOTS: dict[str, tuple[tuple[int, int], str, tuple[str, ...], str]] = {
     "classes": ((160, 50), "classes", ("m",), "training crops"),
     "targets": ((160, 50), "classes", ("t", "space", "j", "j", "space"), "every target"),
     "submit": ((160, 50), "submit", ("down",), "volumes"),
+    "live": ((160, 50), "train", ("T", "plus", "plus"), "gradient"),
     "home": ((80, 24), "home", (), "what next"),
 }
 """Name of the picture: size of the terminal, screen, keys, words that show that it is complete."""
@@ -65,7 +69,7 @@ async def settled(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     quiet = 0
     while quiet < 10:
         await pilot.pause(0.1)
-        busy = any(worker.is_running and worker.group != "runs" for worker in pilot.app.workers)
+        busy = any(worker.is_running and worker.group not in {"runs", "live.read"} for worker in pilot.app.workers)
         quiet = 0 if busy or not condition() else quiet + 1
         if time.monotonic() > deadline_s:
             raise SystemExit(f"the screen did not settle:\n{shown(pilot.app)}")
@@ -74,6 +78,50 @@ async def settled(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
 def shown(app: object) -> str:
     """Return what the screen shows, as text."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())  # type: ignore[attr-defined]
+
+
+def write_training(runs_root: Path) -> None:
+    """Write a training that goes on, with numbers as a larger one tells them; nothing works on it."""
+    path = runs_root / "20261009T075200Z-train-51c0de"
+    path.mkdir(parents=True)
+    now_s, steps, each = time.time(), 9200, 500
+    noise = random.Random(3)
+    events: list[dict[str, object]] = [{"event": "state", "state": "running", "by": None}]
+    for step in range(20, steps + 1, 20):
+        fall = math.exp(-step / 2500)
+        values = {
+            "loss": 0.14 + 1.1 * fall + noise.gauss(0, 0.05 * (0.4 + fall)),
+            "lr": 3e-4 * (1 - step / 20000) ** 0.9,
+            "grad_norm": 0.4 + 2 * fall + abs(noise.gauss(0, 0.2)),
+            "perf/samples_per_s": 118.0,
+            "perf/data_wait": 0.02,
+        }
+        events.append({"event": "metric", "step": step, "epoch": (step - 1) // each + 1, "values": values})
+        if step % each == 0:
+            best = {"nuc": 0.94, "mito": 0.86, "ld": 0.74, "er": 0.66, "ves": 0.41, "mt": 0.23}
+            dice = {name: top * (1 - 0.8 * fall) + noise.gauss(0, 0.012) for name, top in best.items()}
+            mean = sum(dice.values()) / len(dice)
+            told = {"val/dice": mean, "val/loss": 0.19 + fall} | {
+                f"val/dice/{name}": value for name, value in dice.items()
+            }
+            events.append({"event": "metric", "step": step, "epoch": step // each, "values": told})
+            events.append({"event": "note", "message": f"epoch {step // each}: mean Dice {mean:.3f}"})
+    events.append({"event": "progress", "done": steps / each, "total": 40, "unit": "epochs"})
+    lines = [{"v": 1, "time": now_s - 6.4 * (len(events) - place), **event} for place, event in enumerate(events)]
+    (path / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    state = {"v": 1, "state": "running", "pid": 41233, "host": "gpu-07", "created": now_s - 3000,
+             "start": now_s - 3000, "heartbeat": now_s}  # fmt: skip
+    (path / "state.json").write_text(json.dumps(state))
+    request = {"v": 1, "command": "train", "request": {"config": "config.toml"}, "cwd": "."}
+    (path / "request.json").write_text(json.dumps(request))
+    (path / "config.toml").write_text(f"epochs = 40\niterations_per_epoch = {each}\n")
+    gpu = {"index": 0, "name": "NVIDIA H100", "uuid": "GPU-0", "memory_bytes": 80 * 10**9, "power_limit_w": 700}
+    machine = {"v": 1, "kind": "machine", "time": now_s, "host": "gpu-07", "pid": 41233, "processors": 32,
+               "memory_bytes": 256 * 10**9, "gpu_state": "ok", "gpus": [gpu]}  # fmt: skip
+    used = {"index": 0, "utilisation": 0.97, "memory_used_bytes": 61 * 10**9, "power_w": 640, "temperature_c": 68}
+    reading = {"v": 1, "kind": "reading", "time": now_s, "process_cpu": 6.4, "process_bytes": 41 * 10**9,
+               "disk_free_bytes": 900 * 10**9, "gpus": [used]}  # fmt: skip
+    (path / "telemetry.jsonl").write_text(f"{json.dumps(machine)}\n{json.dumps(reading)}\n")
 
 
 def main() -> None:
@@ -90,7 +138,8 @@ def main() -> None:
         os.environ |= {"CELLMAP_TUI_STATE_DIR": f"{folder}/state", "CELLMAP_TUI_CONFIG_DIR": f"{folder}/config"}
         result = demo(DemoRequest(root=root, make_only=True), SilentReporter())
         make_stand_in(DemoRoot(root), SilentReporter())
-        settings = replace(load_settings(), data_root=result.data_root)
+        settings = replace(load_settings(), data_root=result.data_root, runs_root=Path(folder) / "runs")
+        write_training(settings.runs_root)
         for name in sys.argv[1:] or SHOTS:
             asyncio.run(shoot(settings, name))
 

@@ -110,7 +110,7 @@ validate_question = (
 )
 epoch_question = (
     "Stop {} after this epoch?",
-    "It finishes the epoch, validates, and saves; `r` goes on from there later.",
+    "It finishes the epoch, validates, saves, and is done; `cellmap-tui train --resume` with its name goes on.",
 )
 
 

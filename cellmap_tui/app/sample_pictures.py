@@ -30,6 +30,8 @@ LOOKS: tuple[Look, ...] = ("tint", "outline", "probability", "off")
 """How classes are drawn; ``probability`` shows the network's output itself, black to white."""
 HALF = 128
 """Probability times 255 from which a voxel counts as predicted."""
+ERROR_SIGNS = {TP: "=", FP: "+", FN: "-"}
+"""What right, hallucinated and missed are told by where there are no colours."""
 GROUND = 16
 """Grey between pictures."""
 
@@ -158,10 +160,15 @@ def letter_places(
     """
     from cellmap_tui.volumes.crop_labels import marks_of
 
-    if panel not in {"truth", "prediction"}:
-        return []
-    found = []
-    for number in range(len(sample.names)) if column is None else (column,):
+    chosen = range(len(sample.names)) if column is None else (column,)
+    found: list[tuple[int, int, str]] = []
+    if panel == "error":
+        codes = _error_codes(
+            *(_nearest(planes[list(chosen)], shape) for planes in (sample.truth, sample.probability))
+        )
+        for code, sign in ERROR_SIGNS.items():
+            found += [(mark.row, mark.column, sign) for mark in marks_of(codes == code, sign)]
+    for number in chosen if panel in {"truth", "prediction"} else ():
         name = sample.names[number]
         planes = sample.truth if panel == "truth" else sample.probability
         values = _nearest(planes[number], shape)
@@ -200,12 +207,17 @@ def colour_of(name: str, number: int) -> tuple[int, int, int]:
 def _errors(
     grey: NDArray[Any], truth: NDArray[Any], probability: NDArray[Any], unknown: NDArray[Any], look: Look
 ) -> NDArray[Any]:
-    codes = np.zeros(grey.shape, np.uint8)
+    codes = _error_codes(truth, probability)
+    overlay = look if look in {"outline", "off"} else "tint"
+    return render_slice(grey, [Layer(codes, ERROR_COLOURS)], overlay=overlay, unknown=unknown, opacity=0.6)
+
+
+def _error_codes(truth: NDArray[Any], probability: NDArray[Any]) -> NDArray[np.uint8]:
+    codes = np.zeros(truth.shape[1:], np.uint8)
     for true, predicted in zip(truth, probability >= HALF, strict=True):
         # Of several classes the worst counts: missed before hallucinated before right.
         codes = np.maximum(codes, errors(true == PRESENT, predicted, true != UNKNOWN))
-    overlay = look if look in {"outline", "off"} else "tint"
-    return render_slice(grey, [Layer(codes, ERROR_COLOURS)], overlay=overlay, unknown=unknown, opacity=0.6)
+    return codes
 
 
 def _extent_nm(sample: Sample) -> tuple[float, float]:

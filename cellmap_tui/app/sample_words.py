@@ -9,7 +9,7 @@ from textual.content import Content
 
 from cellmap_tui import text
 from cellmap_tui.app.crop_slices import class_letters
-from cellmap_tui.app.sample_pictures import colour_of, legend
+from cellmap_tui.app.sample_pictures import ERROR_SIGNS, colour_of, legend
 from cellmap_tui.app.signs import ascii_only
 from cellmap_tui.app.widgets.columns import Column
 
@@ -81,8 +81,9 @@ def figures_words(shown: Shown) -> Content:
     dice = "nothing here" if told.dice is None else f"Dice {told.dice:.2f}"
     counts = {"right": told.right, "hallucinated": told.false, "missed": told.missed}
     parts: list[str | tuple[str, str]] = [f"{dice}  "]
+    signs = dict(zip(counts, ERROR_SIGNS.values(), strict=True)) if shown.has_letters else {}
     for name, colour in legend():
-        parts += [_square(colour), f" {name} {_percent(counts[name], told.total)}  "]
+        parts += [signs.get(name) or _square(colour), f" {name} {_percent(counts[name], told.total)}  "]
     parts.append(f"{'/' if ascii_only() else '╱'} unknown {_percent(told.total - told.known, told.total)}")
     return Content.assemble(*parts)
 

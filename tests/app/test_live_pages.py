@@ -352,7 +352,7 @@ async def test_one_run_is_nothing_to_compare_and_says_how_to_get_two() -> None:
         await opened(pilot, LiveCompareScreen, RUN)
 
         assert "draws another over it" in text_of(app)
-        assert "settings of this run" in text_of(app)
+        assert "of this run" in text_of(app)
         await press(pilot, "t")
         assert "val/dice" in text_of(app)
         await press(pilot, "t")

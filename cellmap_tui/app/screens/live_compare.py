@@ -30,7 +30,7 @@ from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
 from cellmap_tui.monitor.compare import ClassRow, side_by_side
-from cellmap_tui.text import printable
+from cellmap_tui.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,8 +160,9 @@ class LiveCompareScreen(LivePage, TableExport):
             tables.values(), (comparison.config, comparison.metrics, comparison.classes), strict=True
         ):
             table.update_rows(rows)
-        differ = "settings of this run" if self._runs == 1 else "settings differ"
-        self.query_one("#config", Pane).set_title(f"{len(comparison.config)} {differ}")
+        many = counted(len(comparison.config), "setting")
+        differ = "of this run" if self._runs == 1 else "differs" if len(comparison.config) == 1 else "differ"
+        self.query_one("#config", Pane).set_title(f"{many} {differ}")
 
     def action_turn(self) -> None:
         """Show the next of settings, metrics and classes."""
