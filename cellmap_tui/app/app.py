@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.worker import Worker, WorkerState, get_current_worker
 
-from cellmap_tui.app.keys import KEYS, bind, checked_overrides, display
+from cellmap_tui.app.keys import KEYS, bind, checked_overrides, display, plain
 from cellmap_tui.app.modes import SCREENS
 from cellmap_tui.app.run_words import CALM_ENDS, end_words
 from cellmap_tui.app.runs_watch import RunsWatch
@@ -117,6 +117,8 @@ class CellmapApp(App[None]):
 
     def get_key_display(self, binding: Binding) -> str:
         """Write keys as the footer and the help do."""
+        if binding.key_display and ascii_only():
+            return " ".join(plain(key) for key in binding.key_display.split())
         return binding.key_display or display(binding.key, ascii_only=ascii_only())
 
     def notify(self, message: str, **options: Any) -> None:

@@ -306,7 +306,12 @@ def display(key: str, *, ascii_only: bool = False) -> str:
     shown = _DISPLAY.get(key) or (f"^{key[5:]}" if key.startswith("ctrl+") else key)
     if len(shown) > 1 and shown.startswith("upper_"):
         shown = shown[6:].upper()
-    return _DISPLAY_ASCII.get(shown, shown) if ascii_only else shown
+    return plain(shown) if ascii_only else shown
+
+
+def plain(shown: str) -> str:
+    """Return how a key is written where there is nothing but ASCII."""
+    return _DISPLAY_ASCII.get(shown, shown)
 
 
 def checked_overrides(overrides: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -6,6 +6,7 @@ import pytest
 
 from cellmap_tui.app.app import CellmapApp
 from cellmap_tui.app.keys import KEYS, UNUSABLE, bind, checked_overrides, display
+from tests.app.builders import app_with
 
 
 def test_no_key_of_the_table_is_one_that_terminals_eat() -> None:
@@ -63,3 +64,10 @@ def test_keys_of_signs_are_written_as_their_signs() -> None:
 
 def test_no_key_is_shown_by_the_name_of_its_sign() -> None:
     assert not [key.id for key in KEYS.values() for name in key.keys.split(",") if "_" in display(name.strip())]
+
+
+async def test_the_key_bar_is_ascii_where_the_terminal_is(monkeypatch) -> None:
+    monkeypatch.setattr("cellmap_tui.app.app.ascii_only", lambda: True)
+    async with app_with(start="home").run_test() as pilot:
+        shown = [pilot.app.get_key_display(bind(key.id, "none")) for key in KEYS.values()]
+    assert all(text.isascii() for text in shown)
