@@ -26,12 +26,14 @@ def never_predicted(told: Told) -> Iterator[Finding]:
     """Find classes that are in the validation crops and that the network does not predict, or not any more."""
     never: dict[str, Known] = {}
     gone: dict[str, Known] = {}
+    if (told.last_step or 0) < at.NEVER_STEPS:
+        return
     for name, values in _classes(told):
-        highest, was_predicted = values.value[-at.NEVER_VALIDATIONS :], float(np.max(values.value)) > at.GONE_DICE
-        if not was_predicted and len(highest) >= at.NEVER_VALIDATIONS and float(np.max(highest)) < at.NEVER_RECALL:
-            never[name] = values
-        elif was_predicted and float(np.max(values.value[-at.GONE_VALIDATIONS :])) < at.NEVER_RECALL:
+        zeros = _validations_at_zero(values)
+        if zeros >= at.GONE_VALIDATIONS and _was_learned(told, name):
             gone[name] = values
+        elif zeros >= at.NEVER_VALIDATIONS:
+            never[name] = values
     for found, words in ((never, "predicted"), (gone, "predicted any more")):
         if found:
             best = max(float(np.max(values.value)) for values in found.values())
@@ -42,6 +44,12 @@ def never_predicted(told: Told) -> Iterator[Finding]:
             evidence = f"recall 0 in the last {waited} validations, since {since}; {value_words(best)} at best"
             sentence = f"{names_words(list(found), at.NAMED_CLASSES)} {are} {words}"
             yield Finding("warn", "never_predicted", sentence, evidence, _never_setting(told))
+
+
+def _was_learned(told: Told, name: str) -> bool:
+    """Return whether a class was once better than at first, when a network hits some of it by chance."""
+    dice = told.known(f"val/dice/{name}").value
+    return len(dice) > 1 and float(np.max(dice)) - float(dice[0]) > at.GONE_DICE
 
 
 def _never_setting(told: Told) -> str:

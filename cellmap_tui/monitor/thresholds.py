@@ -71,8 +71,10 @@ NEVER_VALIDATIONS = 5
 """Validations in a row in which a class was not predicted; rare classes often need the first few."""
 GONE_VALIDATIONS = 3
 """Validations in which a class that had been predicted is not any more."""
+NEVER_STEPS = 200
+"""Steps before which nobody asks for rare classes: with short epochs many validations come early."""
 GONE_DICE = 0.05
-"""Dice that a class must have had to count as predicted before."""
+"""Dice that a class must have gained over its first validation to count as learned before."""
 NEVER_RECALL = 1e-4
 """Recall (or Dice) below which a class counts as not predicted."""
 NAMED_CLASSES = 6

@@ -17,16 +17,22 @@ RUNS = Path(__file__).parent / "runs"
 START_S = 1_795_000_000.0
 STEPS_PER_EPOCH = 20
 GIGA = 10**9
+PLAIN = ("loss", "lr", "perf/data_wait", "perf/data_ms", "perf/step_ms")
+OTHER = ("grad_norm", "val/loss", "val/dice")
 
 
 def reduce_recorded(events: Path, name: str) -> None:
-    """Keep metrics, states and notes of a best epoch of a recorded log, numbers with five figures."""
-    kept = []
+    """Keep states and the metrics that rules look at of a recorded log, numbers with four figures."""
+    kept: list[dict[str, Any]] = []
     for line in events.read_text().splitlines():
         row = json.loads(line)
-        is_best = row["event"] == "note" and "best so far" in row["message"]
-        if row["event"] in {"metric", "state"} or is_best:
-            kept.append(_rounded(row))
+        if row["event"] == "state":
+            kept.append({**row, "by": None})
+        elif row["event"] == "metric":
+            values = {key: _mean(value) if key in PLAIN else value for key, value in row["values"].items()}
+            kept.append(
+                _rounded({**row, "values": {key: value for key, value in values.items() if _is_looked_at(key)}})
+            )
     _write(name, kept)
 
 
@@ -140,10 +146,18 @@ def _validations(rows: list[dict[str, Any]], _steps: int) -> list[tuple[int, dic
     return [(row["epoch"], row) for row in rows if row["step"] % STEPS_PER_EPOCH == 0]
 
 
+def _is_looked_at(name: str) -> bool:
+    return name in {*PLAIN, *OTHER} or name.startswith(("val/dice/", "val/recall/"))
+
+
+def _mean(value: Any) -> Any:
+    return value["mean"] if isinstance(value, dict) else value
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: item if key == "time" else _rounded(item) for key, item in value.items()}
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _write(name: str, rows: list[dict[str, Any]]) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.monitor.diagnosis import diagnose
+from cellmap_tui.monitor.series import Batch, RunSeries
 from cellmap_tui.monitor.source import open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from cellmap_tui.monitor.finding import Finding
     from cellmap_tui.monitor.source import Source
 
@@ -35,3 +38,19 @@ def findings(source: Source, **facts: Any) -> dict[str, Finding]:
     """Return what the rules find of a run that is taken to be live, by rule."""
     told = replace(source.facts, **{"state": None, **facts})
     return {finding.rule: finding for finding in diagnose(source.series, source.telemetry, told)}
+
+
+def moments(source: Source) -> Iterator[tuple[int, RunSeries]]:
+    """Return what a viewer had known of a run at each of its validations: the step, and the metrics until then."""
+    points = {name: source.series.points(name) for name in source.series.names()}
+    for step in points["val/dice"].step:
+        series = RunSeries()
+        there = {name: known.taken(known.step <= step) for name, known in points.items()}
+        series.add_newer([Batch({name: known for name, known in there.items() if len(known)}, first_step=0)])
+        yield int(step), series
+
+
+def findings_at(source: Source, config: Mapping[str, Any]) -> dict[int, dict[str, Finding]]:
+    """Return what the rules would have found at each validation of a run that was live, by rule."""
+    facts = replace(source.facts, state=None, config=dict(config))
+    return {step: {found.rule: found for found in diagnose(series, None, facts)} for step, series in moments(source)}

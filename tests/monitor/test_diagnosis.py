@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellmap_tui.monitor import thresholds
 from cellmap_tui.monitor.diagnosis import LEVELS, diagnose
 from cellmap_tui.monitor.points import make_points
 from cellmap_tui.monitor.series import Batch, RunSeries
-from tests.monitor.recordings import findings, recording
+from tests.monitor.recordings import findings, findings_at, recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +80,62 @@ def test_no_other_rule_speaks_of_such_a_run(tmp_path: Path, events: str, rules: 
 def test_classes_that_were_predicted_once_are_told_apart(tmp_path: Path) -> None:
     source = recording(tmp_path / "run", "recorded_never")
     sentences = [finding.sentence for finding in diagnose(source.series)]
-    assert sentences == [
-        "mito, mito/core, nuc, ves are not predicted",
-        "er, ves/core are not predicted any more",
-    ]
+    # What the first validation hit by chance was never learned.
+    assert sentences == ["er, mito, mito/core, nuc, ves, ves/core are not predicted"]
+
+    source = recording(tmp_path / "forgotten", "recorded_forgotten")
+    sentences = [finding.sentence for finding in diagnose(source.series)]
+    assert sentences == ["ves is never predicted", "nuc is not predicted any more"]
+
+
+def test_no_rule_speaks_at_any_moment_of_a_training_with_a_noisy_loss(tmp_path: Path) -> None:
+    source = recording(tmp_path / "run", "recorded_noisy")
+    told = findings_at(source, {"max_grad_norm": 1.0, "loss": "dice", "learning_rate": 1e-3})
+    assert len(told) == 20
+    assert {step: found for step, found in told.items() if found} == {}
+
+
+def test_a_slow_start_is_no_plateau_as_long_as_the_validation_loss_falls(tmp_path: Path) -> None:
+    source = recording(tmp_path / "run", "recorded_slow")
+    told = findings_at(source, {"max_grad_norm": 1.0})
+    found = [findings["plateau"] for findings in told.values() if "plateau" in findings]
+    assert found
+    assert {finding.level for finding in found} == {"info"}
+    assert all("give it longer" in finding.setting for finding in found)
+    # It did get better in the end, more than three times as good as what chance had hit at first.
+    assert set(told[max(told)]) <= {"never_predicted"}
+
+
+def test_nobody_asks_for_rare_classes_in_the_first_steps(tmp_path: Path) -> None:
+    told = findings_at(recording(tmp_path / "run", "recorded_slow"), {})
+    spoke = [step for step, found in told.items() if "never_predicted" in found]
+    assert min(spoke) >= thresholds.NEVER_STEPS
+    # Seven epochs before its end the class that had been missing was learned.
+    assert max(spoke) < max(told)
+
+
+def test_gradients_that_shrink_while_a_crop_is_learned_by_heart_do_not_explode(tmp_path: Path) -> None:
+    source = recording(tmp_path / "run", "recorded_by_heart")
+    grad = source.series.points("grad_norm")
+    assert grad.high.max() > thresholds.GRADIENT_FACTOR * np.median(grad.mean)
+    told = findings_at(source, {"max_grad_norm": 1.0})
+    assert set().union(*told.values()) == {"overfitting"}
+    assert told[max(told)]["overfitting"].level == "warn"
+
+
+def test_a_training_is_told_that_it_diverges_while_it_does(tmp_path: Path) -> None:
+    told = findings_at(recording(tmp_path / "run", "recorded_wave"), {"learning_rate": 3})
+    spoke = [step for step, found in told.items() if "diverging" in found]
+    # It began to rise at about step 180 and had come back at 330.
+    assert spoke == [270, 300, 330]
+    assert {told[step]["diverging"].level for step in spoke} == {"error"}
+
+
+def test_a_dice_loss_that_never_falls_is_told_with_the_learning_rate(tmp_path: Path) -> None:
+    source = recording(tmp_path / "run", "recorded_still_dice", config="learning_rate = 1e-4\n")
+    finding = findings(source)["plateau"]
+    assert finding.sentence == "the training loss has not fallen since the start"
+    assert "learning_rate (now 1.00e-04)" in finding.setting
 
 
 def test_a_disk_is_told_with_the_time_at_which_it_is_full(tmp_path: Path) -> None:
