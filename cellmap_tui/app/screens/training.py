@@ -109,7 +109,6 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._wanted = path
         self._asks = request is not None
         self._heard = Heard()
-        self._has_looked = False
 
     def compose_body(self) -> ComposeResult:
         """Yield where it stands, charts, trainings, classes, machine and log."""
@@ -222,7 +221,7 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._show_alone(len(rows))
 
     def _show_alone(self, trainings: int) -> None:
-        if self.live is None and self._wanted is None and not trainings and self._has_looked:
+        if self.live is None and self._wanted is None and not trainings:
             self._say("#status", NOTHING)
 
     @on(RowSelected, "TrainingTable")
@@ -326,9 +325,6 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             self.show_live()
 
     def _beat(self) -> None:
-        if not self._has_looked:
-            self._has_looked = True
-            self._show_rows()
         if self.is_current and self.app.app_focus and self.goes_on():
             self._show_state()
 
