@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cellmap_tui.app.predict_start import PREDICT, PROCESS, TUNE
 from cellmap_tui.errors import CellmapError
+from cellmap_tui.services.predict import KEPT
+from cellmap_tui.services.tune import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +33,7 @@ SPEED_WINDOW_S = 60.0
 _KINDS = {"prediction", "labels"}
 
 Work = Literal[
-    "queued", "working", "written", "there already", "EM missing", "failed", "nothing to do", "stopped"
+    "queued", "working", "written", "tuned", "there already", "EM missing", "failed", "nothing to do", "stopped"
 ]  # fmt: skip
 _OF_RESULT: dict[str, Work] = {
     "written": "written",
@@ -40,6 +42,7 @@ _OF_RESULT: dict[str, Work] = {
     "failed": "failed",
     "nothing": "nothing to do",
 }
+_OF_PLAN: dict[str, Work] = {"missing": "failed", "broken": "failed", "kept": "there already"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class BlockProgress:
 
 @dataclass(frozen=True, slots=True)
 class VolumeProgress:
-    """A crop of a prediction, or a class of a crop that becomes labels."""
+    """A crop of a prediction, a class of a crop that becomes labels, or a class that is tuned."""
 
     ref: str
     """Dataset and crop."""
@@ -78,6 +81,8 @@ class VolumeProgress:
     """Voxels a second just now, all columns together counted once."""
     problem: str = ""
     """Why there is none."""
+    words: str = ""
+    """What came of it."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -87,7 +92,7 @@ class VolumeProgress:
     @property
     def is_done(self) -> bool:
         """Whether it is on disk."""
-        return self.state in ("written", "there already")
+        return self.state in ("written", "tuned", "there already")
 
     @property
     def blocks_done(self) -> int:
@@ -192,6 +197,10 @@ class PredictFeed:
                 self._take_volume(Path(str(event.fields.get("path"))))
             elif event.kind == "warning":
                 self._take_warning(str(event.fields.get("message", "")))
+            elif event.kind == "note" and self._command == TUNE:
+                self._take_tuned(str(event.fields.get("message", "")))
+            elif event.kind == "note" and self._command == PREDICT:
+                self._take_note(str(event.fields.get("message", "")))
 
     def _take_volume(self, path: Path) -> None:
         """Know that a class is written; the last class of a crop makes the crop whole."""
@@ -205,9 +214,28 @@ class PredictFeed:
         self._written.add(row.key)
         self._rows[row.key] = replace(row, state="written", classes=columns, problem="")
 
+    def _take_note(self, message: str) -> None:
+        """Know of crops that are there, or that the networks know no class of."""
+        ref, _, words = message.partition(": ")
+        row = self._rows.get((ref, ""))
+        if row is not None and words:
+            kept = words == KEPT
+            state: Work = "there already" if kept else "nothing to do"
+            self._rows[row.key] = replace(row, state=state, problem="" if kept else words)
+
+    def _take_tuned(self, message: str) -> None:
+        """Know the classes of a tuning, and what came of each."""
+        if message.startswith(CLASSES):
+            names = message.removeprefix(CLASSES).split(", ")
+            self._rows = {row.key: row for row in (VolumeProgress("", self.path, name) for name in names)}
+            return
+        label, _, words = message.partition(": ")
+        if (row := self._rows.get(("", label))) is not None and words:
+            self._rows[row.key] = replace(row, state="tuned", words=words, problem="")
+
     def _take_warning(self, message: str) -> None:
         for key, row in self._rows.items():
-            name = f"{row.ref}/{row.label}" if row.label else row.ref
+            name = f"{row.ref}/{row.label}" if row.ref and row.label else row.ref or row.label
             if not row.is_done and re.search(rf"(^|\s){re.escape(name)}(:|\s|$)", message):
                 words = message.removeprefix(f"{name}: ")
                 state: Work = "EM missing" if self._command == PREDICT and "EM is not on disk" in words else "failed"
@@ -240,6 +268,8 @@ class PredictFeed:
             return
         if self._command == PROCESS:
             seen = self._labels_seen(row, is_live=is_live)
+        elif self._command == TUNE:
+            seen = self._tuning_seen(row, is_live=is_live)
         else:
             seen = self._journal_seen(row, is_live=is_live)
         self._rows[row.key] = seen
@@ -249,6 +279,12 @@ class PredictFeed:
             return row
         begun = (row.folder / f".{row.label}.process").is_dir()
         return replace(row, state="queued" if not begun else "working" if is_live else "stopped")
+
+    def _tuning_seen(self, row: VolumeProgress, *, is_live: bool) -> VolumeProgress:
+        """Return the row with its state: classes are tuned one after the other."""
+        first = next((one for one in self._rows.values() if one.state in ("queued", "working", "stopped")), None)
+        state: Work = "queued" if first is None or first.key != row.key else "working" if is_live else "stopped"
+        return replace(row, state=state)
 
     def _journal_seen(self, row: VolumeProgress, *, is_live: bool) -> VolumeProgress:
         from cellmap_tui.services.predict_journal import read_header
@@ -297,7 +333,7 @@ def _processed(asked: dict[str, Any], base: Path) -> tuple[VolumeProgress, ...]:
             volume.crop,
             volume.output.parent,
             volume.label,
-            state="failed" if volume.state in ("missing", "broken") else "queued",
+            state=_OF_PLAN.get(volume.state, "queued"),
             problem=volume.words if volume.state in ("missing", "broken") else "",
         )
         for volume in plan.volumes

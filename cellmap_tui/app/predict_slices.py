@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from cellmap_tui.errors import MissingDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.challenge.catalog import Catalog
     from cellmap_tui.challenge.crops import Crop
-    from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.services.settings import Settings
 
 
-def slices_of(settings: Settings, ref: str, folder: Path, run: RunSummary | None = None) -> CropSlices:
-    """Return the slices of a crop, or of a box, with the predictions of a folder.
+def slices_of(settings: Settings, ref: str, named: Mapping[str, str]) -> CropSlices:
+    """Return the slices of a crop, or of a box, with what was made of it.
 
     Parameters
     ----------
@@ -24,10 +25,8 @@ def slices_of(settings: Settings, ref: str, folder: Path, run: RunSummary | None
         Where the data lie.
     ref
         Dataset and crop.
-    folder
-        Folder of the predicted classes.
-    run
-        The job that is shown: its labels are drawn where it made labels.
+    named
+        Folder or template of ``predictions`` and of ``processed`` labels, where they are not in the data root.
 
     Raises
     ------
@@ -35,22 +34,20 @@ def slices_of(settings: Settings, ref: str, folder: Path, run: RunSummary | None
         If the EM is not on this disk.
     """
     from cellmap_tui.app.crop_slices import CropSlices
-    from cellmap_tui.app.predict_start import PROCESS
     from cellmap_tui.services.catalog import CatalogSource, open_catalog
     from cellmap_tui.services.predicted_folder import PredictedFolder, default_places, has_predictions
 
     data_root = settings.data_root.absolute()
     catalog = open_catalog(CatalogSource(data_root=data_root, state_dir=settings.state_dir))
-    crop = next((crop for crop in catalog.crops if crop.ref == ref), None) or _box(ref, folder)
+    crop = next((crop for crop in catalog.crops if crop.ref == ref), None) or _box(ref, named)
     _check_em(data_root, crop, catalog)
-    kind = "processed" if run is not None and run.command == PROCESS else "predictions"
-    places = {**default_places(data_root), kind: str(folder)}
+    places = {**default_places(data_root), **named}
     predicted = {
         name: PredictedFolder(place, crop, data_root)
         for name, place in places.items()
         if has_predictions(place, crop)
     }
-    return CropSlices(data_root, crop, catalog, predicted, f"{kind}:{folder}")
+    return CropSlices(data_root, crop, catalog, predicted, ":".join(places.values()))
 
 
 def _check_em(data_root: Path, crop: Crop, catalog: Catalog) -> None:
@@ -63,15 +60,15 @@ def _check_em(data_root: Path, crop: Crop, catalog: Catalog) -> None:
         )
 
 
-def _box(ref: str, folder: Path) -> Crop:
+def _box(ref: str, named: Mapping[str, str]) -> Crop:
     """Return a box of an EM volume as a crop: its grid is that of what was predicted."""
     from cellmap_tui.challenge.crops import Crop
     from cellmap_tui.volumes.ngff import open_volume
 
     dataset = ref.rpartition("/")[0]
-    found = Path(folder)
+    found = Path(named.get("predictions", ""))
     names = sorted(path.name for path in found.iterdir() if not path.name.startswith(".")) if found.is_dir() else []
     if not names:
-        raise MissingDataError(f"nothing is predicted in {folder} yet", "wait until its first block is whole")
+        raise MissingDataError(f"nothing is predicted in {found} yet", "wait until its first block is whole")
     grid = open_volume(found / names[0]).finest.grid
     return Crop(0, dataset, "test", grid, tuple(names))

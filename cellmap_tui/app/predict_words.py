@@ -36,6 +36,7 @@ _WORK = {
     "queued": ("queued", "dim"),
     "working": ("partial", "accent"),
     "written": ("done", "good"),
+    "tuned": ("done", "good"),
     "there already": ("done", "good"),
     "EM missing": ("failed", "bad"),
     "failed": ("failed", "bad"),
@@ -235,7 +236,7 @@ def _volumes(number: int, form: PredictForm) -> str:
 def network_columns() -> tuple[Column[NetworkItem], ...]:
     """Return the columns of the networks that can predict."""
     return (
-        Column("name", "network", 26, lambda item: item.name, max_width=46),
+        Column("name", "network", 26, lambda item: item.name, max_width=32),
         Column("state", "state", 9, lambda item: f"{sign(item.state)} {item.state}" if item.kind == "run"
                else item.kind, max_width=13, priority=3),
         Column("best", "best", 8, lambda item: epoch_words(item.best_epoch, item.best_dice), align="right",
@@ -311,13 +312,16 @@ def total_words(run: RunSummary, rows: Sequence[VolumeProgress], width: int) -> 
     if run.is_live:
         figures += [rate_words(run)] if run.rate is not None else []
         figures += [f"ETA {eta_words(run)}"] if run.eta_s is not None else []
+    elif run.state == "lost" and not run.remedy:
+        # What it told last is not why it ended.
+        figures = ["died without a word, r goes on", *figures]
     elif run.state in ("failed", "lost") and run.message:
         figures = [printable(in_words_of_the_screen(run.message))]
     room = width - len(state[0])
     while len("   ".join(figures)) > room and len(figures) > 1:
         figures.pop()
     # While crops are planned nothing of the work is done.
-    done = share(run) if run.unit in ("tiles", "voxels") else None
+    done = share(run) if run.unit in ("tiles", "voxels", "recipes") else None
     shown = f" {progress_words(run):>5}" if done is not None else ""
     drawn = bar(done, max(0, width - len(shown)))
     line = "   ".join(figures)
@@ -338,6 +342,7 @@ def volume_page(row: VolumeProgress | None, width: int) -> Content:
         lines += [Content(printable(remedy))] if remedy else []
     if row.classes:
         lines.append(Content(printable(" ".join(row.classes))))
+    lines += [Content(printable(row.words))] if row.words else []
     lines.append(Content.styled(printable(str(row.folder)), "$foreground-muted"))
     if row.blocks:
         lines.append(Content(f"{row.blocks_done} of {text.counted(len(row.blocks), 'block')}"))

@@ -11,6 +11,9 @@ from cellmap_tui.errors import CellmapError, Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cellmap_tui.services.preview_session import PreviewSession
     from cellmap_tui.services.process_model import Preview, PreviewRequest
 
@@ -25,6 +28,8 @@ class Shown:
     """The slice; None where it cannot be shown."""
     voxel_nm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Voxel size of the prediction."""
+    em: NDArray[np.uint8] | None = None
+    """The EM of the slice, on the same voxels; None where it is not on this disk."""
     error: CellmapError | None = None
     """Why it cannot be shown."""
     is_quick: bool = False
@@ -68,10 +73,10 @@ class Previews:
         quick = replace(request, context=min(QUICK_CONTEXT, request.context))
         preview = session.show(quick, is_stale)
         is_enough = preview.is_whole or quick.context == request.context
-        voxel_nm = session.voxel_nm_of(quick)
-        tell(Shown(request, preview, voxel_nm, is_quick=not is_enough))
+        voxel_nm, em = session.voxel_nm_of(quick), session.em(quick)
+        tell(Shown(request, preview, voxel_nm, em, is_quick=not is_enough))
         if not is_enough and not is_stale():
-            tell(Shown(request, session.show(request, is_stale), voxel_nm))
+            tell(Shown(request, session.show(request, is_stale), voxel_nm, em))
 
     def _next(self, is_cancelled: Callable[[], bool]) -> PreviewRequest | None:
         with self._lock:

@@ -143,7 +143,7 @@ def _name(row: StepRow) -> str:
 
 def _value(row: StepRow) -> str:
     if row.problem:
-        return f"{sign('error')} {printable(row.problem.rpartition('step ')[2])}"
+        return f"{sign('error')} {printable(row.problem.rpartition(f', {row.step}, ')[2])}"
     return (row.value or "-") if row.option else ""
 
 

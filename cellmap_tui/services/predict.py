@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cellmap_tui.services.predict_remote import RemoteEm
     from cellmap_tui.services.report import Reporter
 
+KEPT = "there already"
+"""What is told of a volume that is not predicted again."""
+
 __all__ = ["PredictPlan", "PredictRequest", "PredictResult", "plan_predict", "predict"]
 
 
@@ -92,6 +95,8 @@ def _tell(ready: Prepared, report: Reporter) -> None:
             report.warning(volume.reason if volume.crop in volume.reason else f"{volume.crop}: {volume.reason}")
         elif volume.state == "nothing":
             report.note(f"{volume.crop}: {volume.reason}")
+        elif volume.state == "kept":
+            report.note(f"{volume.crop}: {KEPT}")
     if ready.jobs:
         time_words = "" if ready.eta_s is None else f", about {duration(ready.eta_s)}"
         report.note(

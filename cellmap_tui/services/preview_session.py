@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import Stopped
+from cellmap_tui.services.preview_em import PreviewEm
 from cellmap_tui.services.process_class import carry_out
 from cellmap_tui.services.process_model import Preview, PreviewRequest, PreviewStep
 from cellmap_tui.services.process_preview import (
@@ -68,6 +69,7 @@ class PreviewSession:
     def __init__(self) -> None:
         self._slabs: dict[_Place, _Slab] = {}
         self._done: dict[int, tuple[_Slab, list[tuple[Step, Carried, PreviewStep]]]] = {}
+        self._em = PreviewEm()
 
     def show(self, request: PreviewRequest, is_stale: Callable[[], bool] = lambda: False) -> Preview:
         """Return a slice of a class through a recipe; see `process_preview.preview`.
@@ -112,6 +114,15 @@ class PreviewSession:
         """Return the voxel size in nm of the prediction that a request is about."""
         recipe = parse_recipe(request.recipe) if request.recipe.strip() else Recipe()
         return self._slab(request, recipe).job.grid.voxel_size_nm
+
+    def em(self, request: PreviewRequest) -> Voxels | None:
+        """Return the EM of a slice, uint8 ``[rows, columns]``; None where there is none to be read."""
+        if request.data_root is None:
+            return None
+        recipe = parse_recipe(request.recipe) if request.recipe.strip() else Recipe()
+        job = self._slab(request, recipe).job
+        axis = AXES.index(request.axis)
+        return self._em.plane(request.data_root, job.crop, job.grid, axis, checked_index(request, job))
 
     def _slab(self, request: PreviewRequest, recipe: Recipe) -> _Slab:
         own = _own(request, recipe)

@@ -194,7 +194,7 @@ def _check_forms(where: str, steps: tuple[Step, ...]) -> None:
         if form not in step.takes:
             wanted = " or ".join(_FORM_WORDS[one] for one in step.takes)
             raise RecipeError(
-                f"{where}: step {number}, {step.name}, needs {wanted}, and there is {_FORM_WORDS[form]}",
+                f"{where}: step {number}, {step.name}, needs {wanted}, and it gets {_FORM_WORDS[form]}",
                 "put a threshold before it" if form == "probability" else "move it before the objects are told apart",
             )
         form = step.leaves(form)

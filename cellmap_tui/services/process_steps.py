@@ -205,7 +205,7 @@ def read_step(where: str, value: object) -> Step:
     missing = [key for key, option in kind.options.items() if option.is_needed and key not in options]
     if missing or (kind.one_of and not any(key in options for key in kind.one_of)):
         needed = ", ".join(missing) or f"one of {', '.join(kind.one_of)}"
-        raise RecipeError(f"{where}, {name}: needs {needed}", f"it {kind.words}")
+        raise RecipeError(f"{where}, {name}: needs {needed}", f"what it does: {kind.words}")
     return Step(name, options)
 
 

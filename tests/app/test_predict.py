@@ -13,6 +13,8 @@ from cellmap_tui.app.predict_planning import Planned, Planner
 from cellmap_tui.app.screens.predict import PredictScreen
 from cellmap_tui.app.screens.predict_choose import ChooseCrops, ChooseNetworks
 from cellmap_tui.app.screens.predict_page import PredictPage
+from cellmap_tui.app.screens.trust import TrustQuestion
+from cellmap_tui.app.trusting import unknown_code
 from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.app.widgets.edit_line import EditLine
 from cellmap_tui.app.widgets.predict_live_view import VolumeTable
@@ -323,3 +325,27 @@ async def test_a_crop_whose_em_is_not_here_says_what_brings_it() -> None:
         await pilot.pause()
 
         assert "fetch-data --crops jrc_mus-kidney/crop558" in words(pilot.app.screen, "VerticalScroll > Static")
+
+
+async def test_a_prediction_that_has_ended_makes_a_new_plan(requests) -> None:
+    app = predict_app(training(), prediction())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, PredictScreen))
+        await pilot.press("t")
+        screen = await planned(pilot)
+        before = len(requests)
+        app.runs = (training(), prediction("done"))
+        await until(pilot, lambda: len(requests) > before and screen.planned is not None)
+
+
+async def test_a_python_configuration_is_asked_about_once_and_planned_after_a_yes(requests) -> None:
+    Path("mine.py").write_text("learning_rate = 1\n")
+    request = PredictRequest(checkpoints=(str(Path("mine.py").absolute()),), data_root=Path("data").absolute())
+    app = predict_app(options={"command": "predict", "request": request})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrustQuestion))
+        before = len(requests)
+        await pilot.press("y")
+        await until(pilot, lambda: len(requests) > before)
+        await until(pilot, lambda: isinstance(pilot.app.screen, PredictScreen))
+        assert unknown_code([Path("mine.py")], Path("state")) is None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cellmap_tui.app.predict_live import PredictFeed, followed_run
 from cellmap_tui.app.predict_networks import known_network, trained_networks, typed_network
-from cellmap_tui.app.predict_words import volume_page
+from cellmap_tui.app.predict_words import total_words, volume_page
 from cellmap_tui.errors import CellmapError
 from tests.app.builders import run_of, write_log
 from tests.app.predict_parts import MISSING, OLDER_ID, crop, prediction, training, write_journal, write_network
+
+if TYPE_CHECKING:
+    from cellmap_tui.jobs.summary import RunSummary
 
 FOLDERS = [Path("data/predictions/jrc_cos7-1a.zarr/crop234"), Path("data/predictions/jrc_cos7-1a.zarr/crop236")]
 PARTS = [[[0, 0, 0], [128, 100, 100]], [[128, 0, 0], [200, 100, 100]]]
@@ -184,3 +188,46 @@ def _plain(one):
     from cellmap_tui.services.models import to_builtins
 
     return to_builtins(one)
+
+
+def test_crops_that_are_there_already_say_so_while_the_job_goes_on() -> None:
+    run = prediction()
+    told = [{"event": "note", "message": "jrc_cos7-1a/crop234: there already"},
+            {"event": "note", "message": "jrc_cos7-1a/crop236: the networks know none of its 3 classes"}]  # fmt: skip
+    write_log(run, told)
+
+    first, second = rows_of(run)
+
+    assert (first.state, first.share) == ("there already", 1.0)
+    assert (second.state, second.problem) == ("nothing to do", "the networks know none of its 3 classes")
+
+
+def test_a_tuning_is_followed_by_its_classes() -> None:
+    run = tuning("running")
+    write_log(run, [{"event": "note", "message": "tunes mito, er, ves"},
+                    {"event": "note", "message": "mito: 0.390 -> 0.621 on crop9012"},
+                    {"event": "warning", "message": "er: its truth cannot be read"}])  # fmt: skip
+
+    rows = rows_of(run)
+
+    assert [(row.label, row.state) for row in rows] == [("mito", "tuned"), ("er", "failed"), ("ves", "working")]
+    assert "0.390 -> 0.621" in volume_page(rows[0], 60).plain
+    assert [row.state for row in rows_of(run, is_live=False)] == ["tuned", "failed", "stopped"]
+
+
+def test_a_job_that_died_without_a_word_does_not_end_with_what_it_told_last() -> None:
+    run = prediction("lost", message="2 volumes, 3 456 tiles")
+
+    words = total_words(run, (), 80).plain
+
+    assert "died without a word, r goes on" in words
+    assert "2 volumes" not in words
+
+
+def tuning(state: str) -> RunSummary:
+    """Write the directory of a tuning and return the run."""
+    run = run_of("20251009T085200Z-tune-0000c1", state, command="tune", done=3.0, total=42.0, unit="recipes")
+    write_log(run, [])
+    document = {"v": 1, "command": "tune", "request": {"crops": "234"}, "cwd": str(Path.cwd())}
+    (run.path / "request.json").write_text(json.dumps(document))
+    return run

@@ -8,26 +8,35 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cellmap_tui.app.recipe_draft import open_draft
+from cellmap_tui.app.screens.fill_in import FillIn
 from cellmap_tui.app.screens.process import ProcessScreen
+from cellmap_tui.app.screens.slice import SliceScreen
 from cellmap_tui.app.screens.start import StartWork
+from cellmap_tui.app.screens.trust import TrustQuestion
 from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.app.widgets.recipe_tables import ClassTable, StepTable
+from cellmap_tui.services.process import process
 from cellmap_tui.services.process_model import ProcessRequest
 from cellmap_tui.services.process_recipe import read_recipe
-from tests.app.builders import app_with
-from tests.services.processing import predicted_crop
+from cellmap_tui.services.report import SilentReporter
+from tests.app.builders import app_with, run_of, write_log
+from tests.app.test_live_jobs import until
+from tests.services.processing import predicted_crop, write_em
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
+
+    from cellmap_tui.challenge.crops import Crop
 
 SHAPE = (20, 40, 60)
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
 
 
 @pytest.fixture(autouse=True)
-def _predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+def crop(monkeypatch: pytest.MonkeyPatch) -> Crop:
+    """Predict a crop; its EM is not there."""
     monkeypatch.setenv("COLORTERM", "truecolor")
-    predicted_crop(Path("data"), 1, SHAPE)
+    return predicted_crop(Path("data"), 1, SHAPE)[0]
 
 
 async def at_rest(pilot: Pilot[None]) -> None:
@@ -175,8 +184,86 @@ async def test_without_predictions_it_says_what_to_do() -> None:
         assert "Nothing is predicted" in screen.view._message
 
 
+async def test_the_em_lies_behind_the_labels_and_beside_them_by_key(crop: Crop) -> None:
+    write_em(Path("data"), crop)
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        assert screen._shown.em.shape == (40, 60)
+        assert "probability | result over EM" in str(screen.query_one("#preview").border_title)
+        screen.view.focus()
+        await press(pilot, "m")
+        assert "EM | result over EM" in str(screen.query_one("#preview").border_title)
+        await press(pilot, "o", "o")
+        assert str(screen.query_one("#preview").border_title).endswith("EM | result")
+
+
+async def test_without_em_the_labels_lie_over_the_probability() -> None:
+    async with app_with().run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        screen.view.focus()
+        await press(pilot, "m")
+        assert screen._shown.em is None
+        assert "probability | result over probability" in str(screen.query_one("#preview").border_title)
+
+
+async def test_a_draft_whose_order_is_wrong_says_so_in_place_of_the_slice() -> None:
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "n", "enter", "K", "escape")
+        screen = ProcessScreen()
+        await pilot.app.push_screen(screen)
+        while not screen._is_found:
+            await at_rest(pilot)
+        await at_rest(pilot)
+        assert "the steps are right" in screen.view._message
+        assert "not saved" in str(screen.query_one("#steps").border_title)
+        await press(pilot, "u")
+        while screen.view.preview is None:
+            await at_rest(pilot)
+
+
+async def test_the_job_stands_above_what_the_step_does() -> None:
+    run = run_of("20251009T085200Z-process-0000c1", "running", command="process", done=1.0, total=4.0, unit="voxels")
+    write_log(run, [])
+    async with app_with(run).run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        job, say = screen.query_one("#job"), screen.query_one("#say")
+        assert job.region.y + 1 == say.region.y
+        assert "25 %" in str(job.render())
+
+
+async def test_v_opens_the_labels_of_the_crop_and_the_prediction_while_there_are_none(crop: Crop) -> None:
+    write_em(Path("data"), crop)
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SliceScreen))
+        assert pilot.app.screen._look.kinds == ("predictions",)
+        await press(pilot, "escape")
+        process(ProcessRequest(crops="mine/1", data_root=Path("data").absolute()), SilentReporter())
+        await press(pilot, "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SliceScreen))
+        assert pilot.app.screen._look.kinds == ("processed",)
+
+
+async def test_code_is_asked_about_before_its_plan_and_a_yes_is_remembered() -> None:
+    Path("mine.py").write_text("def process_func(x):\n    return x > 0.5\n")
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot, ProcessRequest(recipe=Path("mine.py").absolute(), data_root=Path("data").absolute()))
+        await press(pilot, "P")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrustQuestion))
+        await press(pilot, "n", "P")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrustQuestion))
+        await press(pilot, "y")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FillIn))
+        await press(pilot, "escape", "P")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FillIn))
+
+
 @SIZES
-def test_a_recipe_with_its_slice(snap_compare, size) -> None:
+def test_a_recipe_with_its_slice(snap_compare, size, crop: Crop) -> None:
+    write_em(Path("data"), crop)
+
     async def edited(pilot: Pilot[None]) -> None:
         screen = await opened(pilot)
         await press(pilot, "n", "enter")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from cellmap_tui.challenge.layout import crop_em_path
 from cellmap_tui.errors import MissingDataError, Stopped
 from cellmap_tui.services import preview_session
 from cellmap_tui.services.predicted_crops import predicted_crops
 from cellmap_tui.services.preview_session import PreviewSession
 from cellmap_tui.services.process_model import PreviewRequest, ProcessRequest
 from cellmap_tui.services.process_preview import preview
-from tests.services.processing import predicted_crop, write_prediction
+from tests.services.processing import predicted_crop, write_em, write_prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,3 +97,22 @@ def test_crops_with_predictions_are_found_with_their_classes_and_groups(tmp_path
     assert set(found.classes) == {"ves", "er_mem"}
     assert "er" in found.groups
     assert "ves" not in found.groups
+
+
+def test_the_em_of_a_slice_lies_on_the_voxels_of_the_prediction(tmp_path: Path) -> None:
+    crop, _ = predicted_crop(tmp_path, 1, SHAPE)
+    session = PreviewSession()
+    assert session.em(asked(tmp_path)) is None
+
+    session, values = PreviewSession(), write_em(tmp_path, crop)
+
+    np.testing.assert_array_equal(session.em(asked(tmp_path)), values[15])
+    np.testing.assert_array_equal(session.em(asked(tmp_path, axis="x", index=4)), values[:, :, 4])
+
+
+def test_em_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    crop, _ = predicted_crop(tmp_path, 1, SHAPE)
+    write_em(tmp_path, crop)
+    (tmp_path / crop_em_path(crop) / ".zattrs").write_text("{")
+
+    assert PreviewSession().em(asked(tmp_path)) is None

@@ -183,7 +183,7 @@ def test_labels_that_are_there_are_kept_and_others_are_refused(tmp_path: Path) -
         ("[classes.ves]\nsteps = [{ step = 'threshold', above = 3 }]", "is not a number from 0 to 1"),
         ("[classes.ves]\nsteps = ['threshold', 'remove_small']", "needs one of min_voxels"),
         ("[classes.ves]\nsteps = ['components']", "needs a mask"),
-        ("[classes.ves]\nsteps = ['threshold', 'components', 'fill_holes']", "needs a mask, and there is objects"),
+        ("[classes.ves]\nsteps = ['threshold', 'components', 'fill_holes']", "needs a mask, and it gets objects"),
         ("[classes.ves]\nsteps = [{ step = 'smooth', sigma_nm = 4 }]", "ends with a probability"),
         ("[classes.ves]\nsteps = []", "has no steps"),
         ("[clases.ves]\nsteps = ['threshold']", "did you mean classes"),

@@ -14,10 +14,12 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.predict_form import PredictForm
 from cellmap_tui.app.predict_live import followed_run
+from cellmap_tui.app.predict_pages import PredictPages
 from cellmap_tui.app.predict_planning import Planned, Planner
 from cellmap_tui.app.predict_start import PREDICT
 from cellmap_tui.app.predict_words import refusal, start_question
-from cellmap_tui.app.run_actions import RunScreen, may
+from cellmap_tui.app.run_actions import may
+from cellmap_tui.app.trusting import unknown_code
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.predict_live_view import PredictLiveView
 from cellmap_tui.app.widgets.predict_plan_view import PredictPlanView
@@ -28,10 +30,8 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
-    from textual.content import Content
     from textual.timer import Timer
 
-    from cellmap_tui.app.crop_slices import CropSlices
     from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.services.predict_model import PredictRequest
 
@@ -39,7 +39,7 @@ REST_S = 0.5
 """A plan is made when no option has changed for this long."""
 
 
-class PredictScreen(RunScreen):
+class PredictScreen(PredictPages):
     """The plan of a prediction, or the job that goes on."""
 
     MODE = "predict"
@@ -94,13 +94,6 @@ class PredictScreen(RunScreen):
             self.run_id = run_id
             super().__init__()
 
-    class SlicesFound(Message):
-        """Slices can be looked at."""
-
-        def __init__(self, source: CropSlices) -> None:
-            self.source = source
-            super().__init__()
-
     def __init__(self) -> None:
         super().__init__()
         self.form = PredictForm()
@@ -111,6 +104,8 @@ class PredictScreen(RunScreen):
         self._is_placed = False
         self._is_asked = False
         self._has_seen_runs = False
+        self._asked_of: set[str] = set()
+        self._ended: frozenset[str] | None = None
 
     def compose_body(self) -> ComposeResult:
         """Yield plan and progress, one of which is shown."""
@@ -136,7 +131,7 @@ class PredictScreen(RunScreen):
             self._wanted_run = str(options["run"])
             self._show_live(True)
         elif options.get("command", PREDICT) != PREDICT:
-            self._open_process(options.get("request"))
+            self.open_process(options.get("request"))
         elif "request" in options:
             self._show_live(False)
             self._take_form(PredictForm.of_request(cast("PredictRequest", options["request"])))
@@ -166,6 +161,14 @@ class PredictScreen(RunScreen):
         """Return the job that is shown."""
         return followed_run(self.cellmap.runs, self._wanted_run) if self.is_live_shown else None
 
+    def row_in_hand(self) -> tuple[str, Path] | None:
+        """Return name and folder of what is under the cursor."""
+        if self.is_live_shown:
+            row = self.under_way.table.highlighted
+            return (row.ref, row.folder) if row is not None and row.ref else None
+        crop = self.before.table.highlighted
+        return (crop.crop, Path(crop.path)) if crop is not None else None
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
         if not self.is_mounted:
@@ -179,7 +182,7 @@ class PredictScreen(RunScreen):
         if action == "turn_back":
             return not self.is_live_shown and followed_run(self.cellmap.runs, self._wanted_run) is not None
         if action == "view":
-            return self._row() is not None
+            return self.row_in_hand() is not None
         return super().check_action(action, parameters)
 
     def action_turn(self) -> None:
@@ -219,8 +222,12 @@ class PredictScreen(RunScreen):
                 return
             if not self.is_live_shown:
                 self._offer_training()
+        is_outdated = self._outdated()
         if self.is_live_shown:
             self.under_way.follow(self.chosen_run())
+            self.planned = None if is_outdated else self.planned
+        elif is_outdated:
+            self._plan_anew()
         self.refresh_bindings()
 
     # Networks and crops
@@ -294,6 +301,12 @@ class PredictScreen(RunScreen):
         self.planned = None
         self._take_form(self.form)
 
+    def _outdated(self) -> bool:
+        """Tell whether a prediction has ended since the last look: other crops are there now than the plan says."""
+        ended = frozenset(run.run_id for run in self.cellmap.runs if run.command == PREDICT and not run.is_live)
+        before, self._ended = self._ended, ended
+        return before is not None and ended != before and self.planned is not None
+
     def _plan_soon(self) -> None:
         if self._rest is not None:
             self._rest.stop()
@@ -311,6 +324,11 @@ class PredictScreen(RunScreen):
             self.post_message(self.Waiting(form, words))
 
         try:
+            if not form.trust:
+                found = unknown_code(map(Path, form.networks), self.cellmap.settings.state_dir)
+                if found is not None and found.sha256 not in self._asked_of:
+                    self._asked_of.add(found.sha256)
+                    self.post_message(self.CodeSeen(found, None, self._plan_anew))
             planned = self._planner.plan(form.request(self.cellmap.settings), tell, lambda: worker.is_cancelled)
         except Stopped:
             return
@@ -384,56 +402,6 @@ class PredictScreen(RunScreen):
     def _watch_started(self, event: Started) -> None:
         self._wanted_run, self.planned = event.run_id, None
         self._show_live(True)
-
-    # Pages over this one
-
-    @on(PredictLiveView.VolumeOpened)
-    def _open_volume(self, event: PredictLiveView.VolumeOpened) -> None:
-        from cellmap_tui.app.predict_words import volume_page
-        from cellmap_tui.app.screens.predict_page import PredictPage
-
-        key, view = event.row.key, self.under_way
-
-        def words(width: int) -> Content:
-            return volume_page(next((row for row in view.rows if row.key == key), event.row), width)
-
-        self.app.push_screen(PredictPage(f"{event.row.ref} {event.row.label}".rstrip(), words))
-
-    def action_process(self) -> None:
-        """Open the page that turns predictions into labels."""
-        self._open_process(None)
-
-    def _open_process(self, request: object) -> None:
-        from cellmap_tui.app.screens.process import ProcessScreen
-
-        self.app.push_screen(ProcessScreen(request))
-
-    def _row(self) -> tuple[str, Path] | None:
-        """Return name and folder of what is under the cursor."""
-        if self.is_live_shown:
-            row = self.under_way.table.highlighted
-            return (row.ref, row.folder) if row is not None else None
-        crop = self.before.table.highlighted
-        return (crop.crop, Path(crop.path)) if crop is not None else None
-
-    def action_view(self) -> None:
-        """View slices of the crop under the cursor."""
-        if (row := self._row()) is not None:
-            self._find_slices(*row, self.chosen_run())
-
-    @work(thread=True, exclusive=True, group="predict.slices", exit_on_error=False)
-    def _find_slices(self, ref: str, folder: Path, run: RunSummary | None) -> None:
-        from cellmap_tui.app.predict_slices import slices_of
-
-        source = slices_of(self.cellmap.settings, ref, folder, run)
-        if not get_current_worker().is_cancelled:
-            self.post_message(self.SlicesFound(source))
-
-    @on(SlicesFound)
-    def _show_slices(self, event: SlicesFound) -> None:
-        from cellmap_tui.app.screens.slice import open_slices
-
-        open_slices(self, event.source)
 
 
 def _calls_for_attention(run: RunSummary | None) -> bool:

@@ -16,11 +16,10 @@ from textual.worker import get_current_worker
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.process_form import ProcessForm, TuneForm
+from cellmap_tui.app.process_jobs import ProcessJobs
 from cellmap_tui.app.recipe_draft import RecipeDraft
-from cellmap_tui.app.recipe_editing import RecipeEditing
 from cellmap_tui.app.recipe_previews import Previews, Shown
 from cellmap_tui.app.recipe_rows import class_rows, step_rows
-from cellmap_tui.app.run_words import amount_words, eta_words, progress_words, state_words
 from cellmap_tui.app.screens.fill_in import FillIn
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.signs import sign
@@ -35,25 +34,21 @@ from cellmap_tui.services.process_model import PreviewRequest, ProcessRequest
 from cellmap_tui.services.process_recipe import Recipe, recipe_text
 from cellmap_tui.services.recipe_edits import DEFAULTS, problem_of, steps_of, with_class
 from cellmap_tui.services.tune_model import TuneRequest
-from cellmap_tui.text import counted, printable
+from cellmap_tui.text import counted, cut_middle, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
     from cellmap_tui.app.recipe_rows import ClassRow, StepRow
     from cellmap_tui.app.typed_form import TypedForm
-    from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.services.predicted_crops import PredictedCrop
     from cellmap_tui.services.process_recipe import Kind
 
-PROCESS = "process"
 
-
-class ProcessScreen(SubScreen, RecipeEditing):
+class ProcessScreen(SubScreen, ProcessJobs):
     """The recipe editor.
 
     Parameters
@@ -72,6 +67,7 @@ class ProcessScreen(SubScreen, RecipeEditing):
         bind("process.tune", "tune"),
         bind("do.undo", "undo", show=False),
         bind("recipe.crop", "crop", show=False),
+        bind("do.view", "view", help="View slices of the crop with the labels that were made."),
         bind("recipe.load", "load", show=False),
         bind("predict.options", "options", show=False, help="Choose crops, classes, and where predictions lie."),
         bind("do.stop", "stop", show=False),
@@ -113,8 +109,9 @@ class ProcessScreen(SubScreen, RecipeEditing):
 
     def compose_body(self) -> ComposeResult:
         """Yield classes, steps, and the preview."""
-        yield Static(markup=False, id="job")
-        yield Static(markup=False, id="say")
+        with Container(id="lines"):
+            yield Static(markup=False, id="job")
+            yield Static(markup=False, id="say")
         with Container(id="recipe"):
             with Pane(id="classes") as pane:
                 pane.set_title("classes")
@@ -136,10 +133,10 @@ class ProcessScreen(SubScreen, RecipeEditing):
             self.open_recipe(None)
             self.tell_error(error)
         self._find()
-        self.watch(self.app, "runs", self._see_runs, init=True)
+        self.watch(self.app, "runs", self.see_runs, init=True)
         if isinstance(self._asked, TuneRequest):
             form = TuneForm.of_request(self._asked)
-            self.call_after_refresh(self._open_tuning, form, asks=True)
+            self.call_after_refresh(self.open_tuning, form, asks=True)
         elif self._asked is not None and recipe is not None and recipe.suffix == ".py":
             self.notify(f"{recipe.name} is code: P runs its process_func; the steps here are not used.", timeout=8)
 
@@ -155,6 +152,10 @@ class ProcessScreen(SubScreen, RecipeEditing):
     def step_in_hand(self) -> StepRow | None:
         """Return the step or option under the cursor."""
         return self.query_one(StepTable).highlighted
+
+    def crop_in_hand(self) -> str:
+        """Return the crop of the preview."""
+        return self._place()[1]
 
     # What is predicted
 
@@ -203,8 +204,13 @@ class ProcessScreen(SubScreen, RecipeEditing):
         draft = self.draft
         file = "no file" if draft.path is None else draft.path.name
         state = "" if draft.is_saved else ", not saved: w saves"
-        words = f"classes  {counted(len(self._crops), 'crop')} predicted" if self._is_found else "classes"
-        self.query_one("#classes", Pane).set_title(words, f"{printable(file)}{state}")
+        crops = counted(len(self._crops), "crop")
+        if self.has_class("-narrow"):
+            # Panes have no lower edge there: the file is above the steps.
+            self.query_one("#classes", Pane).set_title(f"classes  {crops}" if self._is_found else "classes")
+        else:
+            words = f"classes  {crops} predicted" if self._is_found else "classes"
+            self.query_one("#classes", Pane).set_title(words, f"{printable(file)}{state}")
 
     @on(RowHighlighted, "ClassTable")
     def _other_class(self) -> None:
@@ -217,6 +223,10 @@ class ProcessScreen(SubScreen, RecipeEditing):
             return
         self._fill_steps(key)
         whose = "steps of its own" if row.is_own else "built-in steps"
+        if self.has_class("-narrow"):
+            whose = "own" if row.is_own else "built-in"
+            file = "no file" if self.draft.path is None else self.draft.path.name
+            whose += f"   {cut_middle(file, 20)}" + ("" if self.draft.is_saved else ", not saved")
         self.query_one("#steps", Pane).set_title(f"{printable(row.name)}: {whose}")
         self._say()
         self._ask_preview(self.draft.recipe)
@@ -276,6 +286,8 @@ class ProcessScreen(SubScreen, RecipeEditing):
             self.query_one("#preview", Pane).set_title("preview")
             return
         if problem_of(recipe, row.name)[1]:
+            if self.view.preview is None:
+                self.view.say("nothing can be shown before the steps are right: the line below says what is wrong")
             return
         if crop != self._crop:
             self._crop, self._index = crop, None
@@ -316,8 +328,8 @@ class ProcessScreen(SubScreen, RecipeEditing):
         else:
             if self._index is None and shown.request.axis == self._axis:
                 self._index = shown.preview.index
-            self.view.show(shown.preview, shown.voxel_nm)
-            pane.set_title(*_place_words(shown))
+            self.view.show(shown.preview, shown.voxel_nm, shown.em)
+            self._name_pictures()
         self._fill_steps()
 
     @on(RecipePreview.Moved)
@@ -326,6 +338,18 @@ class ProcessScreen(SubScreen, RecipeEditing):
         if shown is not None and shown.preview is not None and self._index is not None:
             self._index = max(0, min(shown.preview.size - 1, self._index + event.slices))
             self._ask_preview(self.draft.recipe)
+
+    @on(RecipePreview.LookChanged)
+    def _name_pictures(self) -> None:
+        if self._shown is not None and self._shown.preview is not None:
+            words = _place_words(self._shown, self.view.words, is_narrow=self.has_class("-narrow"))
+            self.query_one("#preview", Pane).set_title(*words)
+
+    def on_resize(self) -> None:
+        """Say in other words what there is less room for."""
+        if self.query("#steps"):
+            self.call_after_refresh(self.recipe_changed)
+            self.call_after_refresh(self._name_pictures)
 
     @on(RecipePreview.AxisAsked)
     def _turn(self) -> None:
@@ -349,25 +373,7 @@ class ProcessScreen(SubScreen, RecipeEditing):
         """Go to the steps of the class."""
         self.query_one(StepTable).focus()
 
-    # Jobs
-
-    def chosen_run(self) -> RunSummary | None:
-        """Return the job that is followed: the one started here, else one that goes on."""
-        runs = [run for run in self.cellmap.runs if run.command == PROCESS]
-        return next((run for run in runs if run.run_id == self._run_id or (not self._run_id and run.is_live)), None)
-
-    def _see_runs(self) -> None:
-        run = self.chosen_run()
-        line = self.query_one("#job", Static)
-        line.display = run is not None
-        if run is not None:
-            self._run_id = run.run_id
-            words = "  ".join((state_words(run), PROCESS, amount_words(run), progress_words(run)))
-            words += f"  {eta_words(run)}" if run.is_live else f"  {run.message or ''}"
-            content = Content(printable(words))
-            if line.content != content:
-                line.update(content)
-        self.refresh_bindings()
+    # Crops and folders
 
     def action_options(self) -> None:
         """Choose crops, classes, and where predictions lie."""
@@ -379,60 +385,15 @@ class ProcessScreen(SubScreen, RecipeEditing):
 
         self.app.push_screen(FillIn("process", self.form, "takes them"), take)
 
-    def action_process(self) -> None:
-        """Choose the crops, show the plan, and start the job."""
-        own_code = self.form.base.recipe if self.form.base is not None else None
-        if own_code is not None and own_code.suffix == ".py":
-            self._fill_in(own_code)
-        elif not recipe_text(self.draft.recipe).strip():
-            self._fill_in(None)
-        elif problem := problem_of(self.draft.recipe)[1]:
-            self.notify(printable(problem), severity="warning")
-        elif self.draft.is_saved and self.draft.path is not None:
-            self._fill_in(self.draft.path)
-        else:
-            self.save_then(self._fill_in)
 
-    def _fill_in(self, recipe: Path | None) -> None:
-        from dataclasses import replace
-
-        from cellmap_tui.app.screens.start import StartWork
-
-        def started(run_id: str | None) -> None:
-            if run_id:
-                self._run_id = run_id
-                self._see_runs()
-
-        def take(form: TypedForm | None) -> None:
-            if isinstance(form, ProcessForm):
-                self.form = form
-                request = replace(form.request(self.cellmap.settings), recipe=recipe)
-                self.app.push_screen(StartWork(PROCESS, request), started)
-
-        self.app.push_screen(FillIn("process", self.form, "shows the plan"), take)
-
-    def action_tune(self) -> None:
-        """Open the tuner's page."""
-        start = self.draft.path if self.draft.is_saved else None
-        self._open_tuning(TuneForm(predictions=self.form.predictions, classes=self.form.classes, start=start))
-
-    def _open_tuning(self, form: TuneForm, *, asks: bool = False) -> None:
-        from cellmap_tui.app.screens.tune import TuneScreen
-
-        def take(tuned: Recipe | None) -> None:
-            if tuned is not None:
-                classes = {**self.draft.recipe.classes, **tuned.classes}
-                from dataclasses import replace
-
-                self.take_recipe(replace(self.draft.recipe, classes=classes))
-                self.notify(f"{', '.join(tuned.classes)} as tuned; u takes it back")
-
-        self.app.push_screen(TuneScreen(form, asks=asks), take)
-
-
-def _place_words(shown: Shown) -> tuple[str, str]:
+def _place_words(shown: Shown, pictures: str, *, is_narrow: bool) -> tuple[str, str]:
     preview = shown.preview
     assert preview is not None
-    title = f"{printable(shown.request.label)}  {printable(shown.request.crop)}   probability | result"
+    if is_narrow:
+        around = "" if preview.is_whole else "…" if shown.is_quick else " slab"
+        crop = printable(shown.request.crop.rpartition("/")[2])
+        where = f"{preview.axis} {preview.index} / {preview.size}{around}"
+        return f"{printable(shown.request.label)} {crop}  {where}  {pictures}", ""
+    title = f"{printable(shown.request.label)}  {printable(shown.request.crop)}   {pictures}"
     around = "whole crop" if preview.is_whole else "near the slice…" if shown.is_quick else "slab around the slice"
     return title, f"{preview.axis} {preview.index} of {preview.size}  {preview.position_nm:.0f} nm  {around}"

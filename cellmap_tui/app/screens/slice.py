@@ -75,12 +75,21 @@ def view_class(screen: BaseScreen, catalog: Catalog, class_name: str) -> None:
     open_slices(screen, CropSlices(catalog.data_root, crop, catalog), only_class=name, go_to=name)
 
 
-def open_slices(screen: BaseScreen, source: CropSlices, *, only_class: str | None = None, go_to: str = "") -> None:
-    """Open slices, with the truth under predictions where there are both."""
+def open_slices(
+    screen: BaseScreen,
+    source: CropSlices,
+    *,
+    only_class: str | None = None,
+    go_to: str = "",
+    kind: Kind | None = None,
+) -> None:
+    """Open slices: of `kind` where that is there, else the truth, else what was predicted."""
     look = Look.at_middle(source.grid)
     if only_class in source.classes:
         look = replace(look, only_class=only_class)
-    if "gt" not in source.kinds:
+    if kind in source.kinds:
+        look = replace(look, kinds=(kind,))
+    elif "gt" not in source.kinds:
         look = replace(look, kinds=source.kinds[:1])
     screen.app.push_screen(SliceScreen(source, look, source.crop.ref, go_to))
 

@@ -1,4 +1,4 @@
-"""A slice through a recipe: the probability, and what the steps make of it, beside or below it."""
+"""A slice through a recipe: probability or EM, and what the steps make of it, beside or below it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from cellmap_tui.services.process_model import Preview
 
-OVERLAYS = ("labels", "outline", "tint")
-"""Labels alone, or over the probability."""
+OVERLAYS = ("tint", "outline", "labels")
+"""Labels over the EM, where it is on this disk, else over the probability; or alone."""
 AXES = ("z", "y", "x")
 MOST_ZOOM = 16
 GAP = 1
@@ -36,8 +36,10 @@ GAP = 1
 class PreviewLook:
     """How a preview is drawn."""
 
-    overlay: str = "labels"
+    overlay: str = "tint"
     """How the labels are drawn."""
+    with_em: bool = False
+    """Whether the EM is beside them, in place of the probability."""
     zoom: int = 1
     """Magnification; 1: the whole slice is seen."""
     centre: tuple[float, float] = (0.5, 0.5)
@@ -51,7 +53,8 @@ class RecipePreview(Widget, can_focus=True):
         bind("slice.previous", "step(-1)"),
         bind("recipe.axis", "axis"),
         bind("slice.closer", "closer(2)"),
-        bind("slice.overlay", "overlay"),
+        bind("slice.overlay", "overlay", help="Draw labels as a tint over the EM, as outlines, or alone."),
+        bind("recipe.beside", "beside"),
         bind("slice.farther", "closer(0.5)", show=False),
         bind("slice.previous_ten", "step(-10)", show=False),
         bind("slice.next", "step(1)", show=False),
@@ -77,6 +80,9 @@ class RecipePreview(Widget, can_focus=True):
             self.slices = slices
             super().__init__()
 
+    class LookChanged(Message):
+        """Something else is drawn beside the labels, or behind them."""
+
     class AxisAsked(Message):
         """The user wants to look along the next axis."""
 
@@ -93,14 +99,24 @@ class RecipePreview(Widget, can_focus=True):
         self.look = PreviewLook()
         self.preview: Preview | None = None
         self._voxel_nm = (1.0, 1.0, 1.0)
+        self._em: NDArray[np.uint8] | None = None
         self._message = ""
         self._strips: list[Strip] = []
 
-    def show(self, preview: Preview, voxel_nm: tuple[float, float, float]) -> None:
+    @property
+    def words(self) -> str:
+        """What the two pictures are."""
+        behind = "probability" if self._em is None else "EM"
+        left = behind if self.look.with_em else "probability"
+        return f"{left} | result" + ("" if self.look.overlay == "labels" else f" over {behind}")
+
+    def show(
+        self, preview: Preview, voxel_nm: tuple[float, float, float], em: NDArray[np.uint8] | None = None
+    ) -> None:
         """Show a slice."""
         if self.preview is not None and preview.axis != self.preview.axis:
             self.look = replace(self.look, zoom=1, centre=(0.5, 0.5))
-        self.preview, self._voxel_nm = preview, voxel_nm
+        self.preview, self._voxel_nm, self._em = preview, voxel_nm, em
         self._draw_soon()
 
     def say(self, message: str) -> None:
@@ -120,8 +136,17 @@ class RecipePreview(Widget, can_focus=True):
         self.post_message(self.AxisAsked())
 
     def action_overlay(self) -> None:
-        """Draw labels alone, as outlines, or as a tint over the probability."""
+        """Draw labels as a tint, as outlines, or alone."""
         self._take(overlay=OVERLAYS[(OVERLAYS.index(self.look.overlay) + 1) % len(OVERLAYS)])
+        self.post_message(self.LookChanged())
+
+    def action_beside(self) -> None:
+        """Show the EM in place of the probability, or the other way round."""
+        if self._em is None:
+            self.notify("the EM of this crop is not on this disk", severity="warning")
+            return
+        self._take(with_em=not self.look.with_em)
+        self.post_message(self.LookChanged())
 
     def action_closer(self, factor: float) -> None:
         """Magnify, or see more again."""
@@ -135,7 +160,7 @@ class RecipePreview(Widget, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense without a picture."""
-        if action in {"step", "axis", "overlay", "closer", "pan"}:
+        if action in {"step", "axis", "overlay", "beside", "closer", "pan"}:
             return self.preview is not None
         return super().check_action(action, parameters)
 
@@ -153,13 +178,19 @@ class RecipePreview(Widget, can_focus=True):
 
     def _draw_soon(self) -> None:
         if self.preview is not None and self.size.width > 8 and self.size.height > 2:
-            self._draw(self.preview, self._voxel_nm, self.look, self.size, self.rich_style)
+            self._draw(self.preview, self._em, self._voxel_nm, self.look, self.size, self.rich_style)
 
     @work(thread=True, exclusive=True, group="recipe.draw", exit_on_error=False)
     def _draw(
-        self, preview: Preview, voxel_nm: tuple[float, float, float], look: PreviewLook, size: Size, style: Style
+        self,
+        preview: Preview,
+        em: NDArray[np.uint8] | None,
+        voxel_nm: tuple[float, float, float],
+        look: PreviewLook,
+        size: Size,
+        style: Style,
     ) -> None:
-        strips = draw(preview, voxel_nm, look, size.width, size.height, style)
+        strips = draw(preview, voxel_nm, look, size.width, size.height, style, em)
         self.post_message(self._Drawn(preview, look, size, strips))
 
     @on(_Drawn)
@@ -188,6 +219,7 @@ def draw(
     width: int,
     height: int,
     style: Style | None = None,
+    em: NDArray[np.uint8] | None = None,
 ) -> list[Strip]:
     """Return both pictures as lines of cells.
 
@@ -203,10 +235,12 @@ def draw(
         Cells for both.
     style
         Of what is between them.
+    em
+        The EM of the slice.
     """
     half = (width - GAP) // 2
-    beside = pictures(preview, voxel_nm, look, half, 2 * height)
-    above = pictures(preview, voxel_nm, look, width, 2 * ((height - 1) // 2))
+    beside = pictures(preview, voxel_nm, look, half, 2 * height, em)
+    above = pictures(preview, voxel_nm, look, width, 2 * ((height - 1) // 2), em)
     if above[0].size > beside[0].size:
         first, second = (strips_of(rgb, coarse=False) for rgb in above)
         return [*first, Strip([Segment(" " * width, style)], width), *second]
@@ -218,9 +252,14 @@ def draw(
 
 
 def pictures(
-    preview: Preview, voxel_nm: tuple[float, float, float], look: PreviewLook, width: int, height: int
+    preview: Preview,
+    voxel_nm: tuple[float, float, float],
+    look: PreviewLook,
+    width: int,
+    height: int,
+    em: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return probability and labels as RGB pictures of at most `width` x `height` pixels."""
+    """Return probability or EM, and labels, as RGB pictures of at most `width` x `height` pixels."""
     import numpy as np
 
     from cellmap_tui.volumes.slices import Layer, render_slice
@@ -231,9 +270,10 @@ def pictures(
     nm = max(rows * row_nm / height, columns * column_nm / width) / look.zoom
     at_rows = _pixels(rows, row_nm, nm, height, look.centre[0])
     at_columns = _pixels(columns, column_nm, nm, width, look.centre[1])
-    grey = preview.probability[at_rows][:, at_columns]
+    probability = preview.probability[at_rows][:, at_columns]
+    grey = probability if em is None else em[at_rows][:, at_columns]
     labels = preview.labels[at_rows][:, at_columns]
-    left = np.repeat(grey[:, :, None], 3, axis=2)
+    left = np.repeat((grey if look.with_em else probability)[:, :, None], 3, axis=2)
     below = np.zeros_like(grey) if look.overlay == "labels" else grey
     overlay = "outline" if look.overlay == "outline" else "tint"
     opacity = 1.0 if look.overlay == "labels" else 0.5
