@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.events import Resize
 
     from cellmap_tui.app.recipe_rows import ClassRow, StepRow
     from cellmap_tui.app.typed_form import TypedForm
@@ -345,7 +346,7 @@ class ProcessScreen(SubScreen, ProcessJobs):
             words = _place_words(self._shown, self.view.words, is_narrow=self.has_class("-narrow"))
             self.query_one("#preview", Pane).set_title(*words)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Say in other words what there is less room for."""
         if self.query("#steps"):
             self.call_after_refresh(self.recipe_changed)
