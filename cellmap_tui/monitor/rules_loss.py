@@ -102,10 +102,9 @@ def _is_rising(score: NDArray[np.float64], gain: float) -> bool:
     size = len(score) // 3
     if size < at.RISING_VALIDATIONS:
         return False
-    noise = float(np.median(np.abs(np.diff(score)))) / np.sqrt(2)
     middle = float(np.median(score[size:-size]))
     first, last = float(np.median(score[:size])), float(np.median(score[-size:]))
-    return last - first > max(gain, at.RISING_NOISE * noise) and last > middle
+    return last - first > max(gain, at.RISING_NOISE * _noise(score)) and last > middle
 
 
 def overfitting(told: Told) -> Finding | None:
@@ -115,17 +114,20 @@ def overfitting(told: Told) -> Finding | None:
     train = told.known(told.loss)
     if len(values.value) <= at.OVERFIT_VALIDATIONS or len(train.value) < 2 * at.BLOCK_POINTS:
         return None
-    lowest = int(np.argmin(values.value))
-    since = len(values.value) - 1 - lowest
-    least, now = float(values.value[lowest]), float(np.median(values.value[-3:]))
-    if since < at.OVERFIT_VALIDATIONS or now - least <= at.OVERFIT_RISE * abs(least):
+    # One low validation is by chance: two others beside it have to be low as well.
+    level = _without_outliers(values.value)
+    lowest = int(np.argmin(level))
+    since = len(level) - 1 - lowest
+    least, now = float(level[lowest]), float(np.median(values.value[-3:]))
+    rise = max(at.OVERFIT_RISE * abs(least), at.OVERFIT_NOISE * _noise(values.value))
+    if since < at.OVERFIT_VALIDATIONS or now - least <= rise:
         return None
     before, after = _around(train, int(values.step[lowest]))
     if before is None or after is None or before - after <= at.OVERFIT_FALL * abs(before):
         return None
     place = place_words(values.step[lowest], values.epoch[lowest])
     evidence = (
-        f"{loss} {value_words(least)} at {place}, {value_words(now)} now; "
+        f"{loss} {value_words(float(values.value[lowest]))} at {place}, {value_words(now)} now; "
         f"training loss {value_words(before)}, then {value_words(after)}"
     )
     is_worse = _has_fallen(told.known("val/dice"))
@@ -185,7 +187,20 @@ def _around(train: Known, step: int) -> tuple[float | None, float | None]:
 def _has_fallen(dice: Known) -> bool:
     if len(dice.value) < 3:
         return True
-    return float(np.max(dice.value)) - float(np.median(dice.value[-3:])) > at.OVERFIT_DICE
+    best = float(np.max(_without_outliers(dice.value)))
+    return best - float(np.median(dice.value[-3:])) > at.OVERFIT_DICE
+
+
+def _noise(values: NDArray[np.float64]) -> float:
+    """Return what neighbours typically differ by, as a median absolute deviation."""
+    return float(np.median(np.abs(np.diff(values)))) / 2**0.5
+
+
+def _without_outliers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each value and its two neighbours; the first and the last have one."""
+    padded = np.concatenate((values[:1], values, values[-1:]))
+    level: NDArray[np.float64] = np.median(np.lib.stride_tricks.sliding_window_view(padded, 3), axis=1)
+    return level
 
 
 def _broken_at_end(values: NDArray[np.float64]) -> int:

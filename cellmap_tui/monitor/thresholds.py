@@ -60,6 +60,8 @@ OVERFIT_VALIDATIONS = 5
 """Validations since the lowest validation loss."""
 OVERFIT_RISE = 0.05
 """Rise of the validation loss over its lowest, as a share of that."""
+OVERFIT_NOISE = 3.0
+"""The same in noise of a single validation: the lowest of many is low by chance."""
 OVERFIT_FALL = 0.05
 """Fall of the training loss in the same time, as a share of what it was."""
 OVERFIT_DICE = 0.01

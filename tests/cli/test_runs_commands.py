@@ -49,7 +49,20 @@ def test_a_frame_has_curves_classes_machine_and_last_words(cellmap, training):
 
 def test_a_frame_tells_what_the_rules_find(cellmap, training):
     training("recorded_never", SECOND)
-    assert "! mito, mito/core, nuc, ves are not predicted" in cellmap("runs", "show", "latest", "--once").out
+    assert (
+        "! er, mito, mito/core, nuc, ves, ves/core are not predicted"
+        in cellmap("runs", "show", "latest", "--once").out
+    )
+
+
+def test_a_log_that_takes_long_is_told_of_once(training, environ, capsys, monkeypatch):
+    from cellmap_tui.cli.commands import runs_frame
+    from cellmap_tui.monitor.source import open_source
+
+    name = training("recorded_healthy", FIRST)
+    monkeypatch.setattr(runs_frame, "SAY_AFTER_S", -1.0)
+    runs_frame.read_whole(open_source(Path(environ["CELLMAP_TUI_RUNS_ROOT"]) / name))
+    assert capsys.readouterr().err == f"reading all of {name} …\n"
 
 
 def test_a_frame_draws_what_is_asked_for(cellmap, training):

@@ -123,6 +123,11 @@ def test_gradients_that_shrink_while_a_crop_is_learned_by_heart_do_not_explode(t
     assert told[max(told)]["overfitting"].level == "warn"
 
 
+def test_a_validation_that_goes_up_and_down_is_no_overfitting(tmp_path: Path) -> None:
+    told = findings_at(recording(tmp_path / "run", "recorded_unsteady"), {})
+    assert "overfitting" not in set().union(*told.values())
+
+
 def test_a_training_is_told_that_it_diverges_while_it_does(tmp_path: Path) -> None:
     told = findings_at(recording(tmp_path / "run", "recorded_wave"), {"learning_rate": 3})
     spoke = [step for step, found in told.items() if "diverging" in found]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -254,3 +257,28 @@ def test_runs_and_logs_are_found_below_a_folder(tmp_path: Path) -> None:
     log.write_text("step,loss\n1,2\n")
     (tmp_path / "b" / "table.csv").write_text("crop,class\n1,er\n")
     assert sorted(find_sources(tmp_path)) == sorted([run, log])
+
+
+def test_a_lost_run_is_no_news_and_why_it_died_is_found_out_once(tmp_path: Path, monkeypatch) -> None:
+    state = {"v": 1, "state": "running", "host": "elsewhere", "heartbeat": START_S}
+    path = run_dir(tmp_path, event_line("state", state="running") + steps(1, 2))
+    (path / "state.json").write_text(json.dumps(state))
+    for name in ("state.json", "events.jsonl"):
+        os.utime(path / name, (START_S, START_S))
+    monkeypatch.setattr("cellmap_tui.monitor.source.FACTS_INTERVAL_S", 0.0)
+    source = opened(path)
+    read_all(source)
+    assert source.facts.state is not None
+    assert source.facts.state.state == "lost"
+    looked = []
+    monkeypatch.setattr("cellmap_tui.monitor.facts.summarise", lambda *_: looked.append(1))
+    monkeypatch.setattr("cellmap_tui.monitor.source.time.monotonic", lambda now=time.monotonic: now() + 60)
+    assert not any(source.poll() for _ in range(3))
+    assert not looked
+
+
+def test_runs_that_are_looked_at_together_share_the_memory_of_one(tmp_path: Path) -> None:
+    source = opened(run_dir(tmp_path, steps(*range(1, 5000))))
+    source.series.keep_within(64 * 1024)
+    assert source.series.bytes <= 64 * 1024
+    assert source.series.points("loss").step[-1] == 4999

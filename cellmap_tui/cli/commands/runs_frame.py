@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cellmap_tui.app.charts import Line, frame_text
+from cellmap_tui.cli import diagnostics
 from cellmap_tui.errors import MissingDataError
 from cellmap_tui.monitor.classes import class_table
 from cellmap_tui.monitor.curves import curve
@@ -34,13 +35,19 @@ SHOWN_FINDINGS, SHOWN_WORDS = 4, 2
 _SIGNS = {"error": ("✗", "x"), "warn": ("!", "!"), "info": ("·", "-")}
 _CLASS_CELLS = 26
 _RATE_S = 60.0
+SAY_AFTER_S = 3.0
+"""A log of 200,000 rows of ten metrics is read by then."""
 
 
 def read_whole(source: Source) -> None:
-    """Read a source to its end."""
+    """Read a source to its end; says once that it does so where that takes long."""
+    say_at_s: float | None = time.monotonic() + SAY_AFTER_S
     while source.poll() or not source.at_end:
         if source.problem and source.at_end:
             return
+        if say_at_s is not None and time.monotonic() > say_at_s:
+            say_at_s = None
+            diagnostics.note(f"reading all of {source.name} …")
 
 
 def frame(source: Source, metrics: str = "", *, log_y: bool = False) -> list[str]:
