@@ -35,6 +35,8 @@ OWN_VARIABLES = (
     "unknown",
 )
 """Variables that our screens use beside Textual's own."""
+ANSI_VARIABLES = ("ansi-background", "ansi-foreground")
+"""Variables of Textual that only a theme of the terminal's own colours sets."""
 
 _AUTO = re.compile(r"auto( \d{1,3}%)?")
 _STYLE_WORDS = {"none", "bold", "italic", "underline", "reverse", "strike", "dim", "b", "i", "u", "not"}
@@ -138,7 +140,7 @@ def _checked_variables(theme: Theme, variables: object) -> dict[str, str]:
     if not isinstance(variables, dict):
         raise ThemeError("key 'variables' must be a table")
     textual_variables = theme.to_color_system().generate()
-    known = (*OWN_VARIABLES, *textual_variables)
+    known = (*OWN_VARIABLES, *ANSI_VARIABLES, *textual_variables)
     for name, value in variables.items():
         if name not in known:
             raise ThemeError(f"unknown key 'variables.{name}'{_hint(name, known)}")

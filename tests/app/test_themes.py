@@ -26,7 +26,7 @@ def _write(text: str, name: str = "mine.toml", folder: Path = Path("config/theme
     return folder
 
 
-@pytest.mark.parametrize("name", [DARK, LIGHT])
+@pytest.mark.parametrize("name", [DARK, LIGHT, "cellmap-contrast", "cellmap-terminal"])
 def test_our_themes_set_every_variable_of_ours(name: str) -> None:
     themes = {theme.name: theme for theme in load_themes([shipped_folder()]).themes}
 
@@ -37,7 +37,7 @@ def test_our_themes_have_no_problem() -> None:
     assert load_themes([shipped_folder()]).problems == ()
 
 
-@pytest.mark.parametrize(("name", "least"), [(DARK, 4.5), (LIGHT, 3.0)])
+@pytest.mark.parametrize(("name", "least"), [(DARK, 4.5), (LIGHT, 3.0), ("cellmap-contrast", 7.0)])
 def test_the_class_colours_stand_out_from_the_ground(name: str, least: float) -> None:
     theme = next(theme for theme in load_themes([shipped_folder()]).themes if theme.name == name)
     ground = Color.parse(theme.background or "")
@@ -45,6 +45,13 @@ def test_the_class_colours_stand_out_from_the_ground(name: str, least: float) ->
     for index in range(1, 9):
         colour = Color.parse(theme.variables[f"class-{index}"])
         assert _contrast(colour, ground) >= least, f"class-{index}"
+
+
+def test_the_theme_of_the_terminal_has_no_colours_but_the_terminals() -> None:
+    theme = next(theme for theme in load_themes([shipped_folder()]).themes if theme.name == "cellmap-terminal")
+    colours = [theme.primary, theme.background, theme.foreground, *theme.variables.values()]
+
+    assert all(Color.parse(colour).ansi is not None for colour in colours if colour)
 
 
 def _contrast(one: Color, other: Color) -> float:
