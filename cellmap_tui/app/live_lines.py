@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,15 @@ import numpy as np
 
 from cellmap_tui.app.live_words import source_name
 from cellmap_tui.app.widgets.line_chart import ChartLine
-from cellmap_tui.monitor.curves import Curve, curve
+from cellmap_tui.errors import CellmapError
+from cellmap_tui.monitor.growing_curve import CurveKeeper
 from cellmap_tui.monitor.metric_filter import parse_metric_filter
 from cellmap_tui.text import cut_middle, printable
 
 if TYPE_CHECKING:
     from cellmap_tui.app.live_run import LiveRun
     from cellmap_tui.app.live_view import LiveView
+    from cellmap_tui.monitor.curves import Curve
     from cellmap_tui.monitor.source import Source
 
 PANELS = 4
@@ -123,10 +126,24 @@ def _filled(found: list[Panel]) -> tuple[Panel, ...]:
 
 
 class LineMaker:
-    """Turns points into lines to draw; what has not changed since the last time is not computed again."""
+    """Turns points into lines to draw; what has not changed since the last time is not computed again.
+
+    A thread may `prepare` lines while another one draws.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], tuple[tuple[object, ...], Curve]] = {}
+        self._curves = CurveKeeper()
+        self._guard = threading.Lock()
+        self._ready: tuple[tuple[object, ...], dict[Panel, list[ChartLine]]] = ((), {})
+
+    def prepare(self, live: LiveRun, view: LiveView) -> None:
+        """Make the lines of all charts as of now; until the next time `lines` has them at once."""
+        try:
+            shown = panels(live, view)
+        except CellmapError:
+            return  # the filter is said to be wrong where it is typed
+        key = _what(live, view)
+        self._ready = (key, {panel: self._lines(live, view, panel) for panel in shown if panel.title})
 
     def lines(self, live: LiveRun, view: LiveView, panel: Panel) -> list[ChartLine]:
         """Return the lines of a chart.
@@ -134,10 +151,16 @@ class LineMaker:
         One run has a colour a metric; runs over each other have a colour each, and only the most telling
         metric of the chart is drawn of them, unless a filter asks for more.
         """
+        key, ready = self._ready
+        if key == _what(live, view) and panel in ready:
+            return ready[panel]
+        return self._lines(live, view, panel)
+
+    def _lines(self, live: LiveRun, view: LiveView, panel: Panel) -> list[ChartLine]:
         drawn = []
         for label, number, name, found in self._drawn(live, view, panel):
             low, high = (found.low, found.high) if view.band else (None, None)
-            raw = found.raw if smoothing_of(view, name) > 0 else None
+            raw = found.raw if view.band and smoothing_of(view, name) > 0 else None
             drawn.append(ChartLine(label, number, found.x, found.y, low, high, raw))
         return drawn
 
@@ -173,25 +196,23 @@ class LineMaker:
 
     def curve(self, source: Source, view: LiveView, name: str) -> Curve:
         """Return one metric of one run as the view wants it."""
-        points = source.series.points(name)
-        smoothing = smoothing_of(view, name)
-        since_s, per_epoch = start_s(source), source.facts.steps_per_epoch
-        key = (source.path, name)
-        state = (
-            view.axis,
-            smoothing,
-            since_s if view.axis == "elapsed" else None,
-            per_epoch,
-            len(points),
-            int(points.step[0]) if len(points) else 0,
-            float(points.time_s[-1]) if len(points) else 0.0,
-        )
-        kept = self._kept.get(key)
-        if kept is not None and kept[0] == state:
-            return kept[1]
-        made = curve(points, view.axis, smoothing, since_s=since_s, steps_per_epoch=per_epoch)
-        self._kept[key] = (state, made)
-        return made
+        with self._guard:
+            # The number first: should points be added in between, it still holds for them.
+            generation = source.series.generation(name)
+            return self._curves.curve(
+                (source.path, name),
+                source.series.points(name),
+                generation,
+                view.axis,
+                smoothing_of(view, name),
+                since_s=start_s(source) if view.axis == "elapsed" else None,
+                steps_per_epoch=source.facts.steps_per_epoch,
+            )
+
+
+def _what(live: LiveRun, view: LiveView) -> tuple[object, ...]:
+    """Return what lines are made of but for the points: what comes meanwhile is in the next ones."""
+    return (live, tuple(source.path for source in live.sources), view)
 
 
 def smoothing_of(view: LiveView, name: str) -> float:

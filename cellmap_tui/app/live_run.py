@@ -33,6 +33,7 @@ class LiveRun:
         self.version = 0
         """Grows with everything that is new; a page that has shown it has nothing to paint."""
         self._lock = threading.Lock()
+        self._sharing = 1
         self._colours: dict[Path, int] = {}
         for source in self.sources:
             self.colour_of(source)
@@ -80,12 +81,23 @@ class LiveRun:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            changed = [source.poll() for source in self.sources]
+            sources = self.sources
+            if len(sources) != self._sharing:
+                self._share(sources)
+            changed = [source.poll() for source in sources]
         finally:
             self._lock.release()
         if any(changed):
             self.version += 1
         return any(changed)
+
+    def _share(self, sources: tuple[Source, ...]) -> None:
+        """Share the memory that one run may take among all."""
+        from cellmap_tui.monitor.series import MOST_BYTES
+
+        self._sharing = len(sources)
+        for source in sources:
+            source.series.keep_within(MOST_BYTES // len(sources))
 
     def colour_of(self, source: Source) -> int:
         """Return the place of a source among the series colours; it keeps it as long as it is drawn."""

@@ -30,14 +30,14 @@ class LiveView:
 
     axis: Axis = "step"
     """What the curves run over."""
-    smoothing: float = 0.0
-    """Weight of what was before, 0 to 0.99; 0 draws what was told."""
+    smoothing: float = 0.9
+    """Weight of what was before, 0 to 0.99; 0 draws what was told, which makes thick bars of noise."""
     log_y: bool = False
     """Whether values are on a logarithmic axis."""
     log_x: bool = False
     """Whether the axis below is logarithmic."""
-    band: bool = False
-    """Whether lowest and highest values are drawn behind."""
+    band: bool = True
+    """Whether lowest and highest values, or those told, are drawn behind."""
     clip: bool = False
     """Whether outliers are left out of the limits."""
     follow: bool = False
@@ -132,6 +132,6 @@ def _view(told: object) -> LiveView:
     values["hidden"] = tuple(map(str, hidden)) if isinstance(hidden, list) else ()
     if values.get("axis") not in AXES:
         values["axis"] = "step"
-    smoothing = values.get("smoothing", 0.0)
+    smoothing = values.get("smoothing", usual.smoothing)
     values["smoothing"] = min(SMOOTHINGS[-1], max(0.0, smoothing)) if math.isfinite(smoothing) else 0.0
     return LiveView(**values)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.listing import RunIndex
     from cellmap_tui.jobs.summary import RunSummary
 
+LATE_S = 10.0
+"""Two heartbeats: a paused run that beats has nothing to tell, and nothing is painted."""
+
 
 class RunsWatch:
     """Looks at the runs below one root again and again; used from one thread at a time."""
@@ -35,7 +38,8 @@ class RunsWatch:
 
 
 def _steady(run: RunSummary) -> RunSummary:
-    """Give the silence in full seconds, and none for the lost: equal summaries are not drawn again."""
+    """Give the silence in full seconds, and none where nobody asks: equal summaries are not drawn again."""
     if run.silent_s is None:
         return run
-    return replace(run, silent_s=None if run.state == "lost" else float(int(run.silent_s)))
+    is_told = run.state != "lost" and (run.state != "paused" or run.silent_s >= LATE_S)
+    return replace(run, silent_s=float(int(run.silent_s)) if is_told else None)

@@ -22,7 +22,7 @@ _SHOWN_MATCHES = 5
 
 
 class RunIndex:
-    """Lists the runs again and again at little cost: what has ended and not changed is not read twice."""
+    """Lists the runs again and again at little cost: what has ended or died and not changed is not read twice."""
 
     def __init__(self, runs_root: Path) -> None:
         self._runs_root = runs_root
@@ -55,7 +55,8 @@ class RunIndex:
             return None
         except OSError as error:
             return RunSummary(run.run_id, run.path, "unknown", "unreadable", problem=str(error))
-        if summary.state in END_STATES:
+        # Only a job could change a lost run, and it begins with its files; why it died takes long to find out.
+        if summary.state in END_STATES or summary.state == "lost":
             self._known[run.run_id] = (signature, summary)
         return summary
 

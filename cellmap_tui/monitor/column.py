@@ -6,6 +6,7 @@ What was handed out stays as it was: memory is only ever written where nobody lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count as counting
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,10 @@ from cellmap_tui.monitor.points import FIELDS, Points, joined, no_points
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_POINTS = 1 << 17
+MOST_POINTS = 1 << 16
 """Points kept of a metric; beyond, neighbours become one, with the least and the most of both."""
 _FIRST_ROOM = 64
+_generations = counting(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,8 @@ class Column:
     def __init__(self, most_points: int = MOST_POINTS) -> None:
         self._most = max(4, most_points)
         self._held = _fresh(no_points(), before=False)
+        self.generation = next(_generations)
+        """Another number, never used before, when what was there is no longer how the points begin."""
 
     def __len__(self) -> int:
         return self._held.stop - self._held.start
@@ -76,11 +80,15 @@ class Column:
         points = self.points()
         keep = int(np.searchsorted(points.step, step))
         if keep < len(points):
-            self._held = _fresh(points.taken(slice(0, keep)), before=False)
+            self._begin_anew(_fresh(points.taken(slice(0, keep)), before=False))
 
     def halve(self) -> None:
         """Make one point of each two neighbours."""
-        self._held = _fresh(halved(self.points()), before=False)
+        self._begin_anew(_fresh(halved(self.points()), before=False))
+
+    def _begin_anew(self, held: _Held) -> None:
+        self._held = held
+        self.generation = next(_generations)
 
     def _add(self, rows: Points, *, is_newer: bool) -> None:
         if not len(rows):
@@ -88,9 +96,11 @@ class Column:
         here = self.points()
         first, second = (here, rows) if is_newer else (rows, here)
         if len(here) and first.step[-1] >= second.step[0]:
-            self._held = _fresh(merged(first, second), before=not is_newer)
-        else:
+            self._begin_anew(_fresh(merged(first, second), before=not is_newer))
+        elif is_newer:
             self._held = _with_room(self._held, rows, is_newer)
+        else:
+            self._begin_anew(_with_room(self._held, rows, is_newer))
         while len(self) > self._most:
             self.halve()
 

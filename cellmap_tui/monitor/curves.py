@@ -96,13 +96,13 @@ def smoothed(values: NDArray[np.float64], smoothing: float) -> NDArray[np.float6
         return values
     is_told = np.isfinite(values)
     told = values[is_told]
-    average = np.full(len(values), np.nan)
+    found = np.full(len(values), np.nan)
     counts = np.arange(1, len(told) + 1)
-    average[is_told] = _average(told, smoothing) / -np.expm1(counts * np.log(smoothing))
-    return average
+    found[is_told] = average(told, smoothing) / -np.expm1(counts * np.log(smoothing))
+    return found
 
 
-def _average(values: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
+def average(values: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
     """Return ``y = (1 - keep) v + keep y`` from ``y = 0``, in blocks: a loop over points took ten times as long."""
     count = len(values)
     if keep < 0.5:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cellmap_tui.errors import CellmapError
+from cellmap_tui.jobs.events import END_STATES
 from cellmap_tui.jobs.rundir import RunDir, read_request
 from cellmap_tui.jobs.summary import RunSummary, summarise
 
@@ -51,6 +52,7 @@ class FactsReader:
     def __init__(self, folder: Path, pulse: Pulse) -> None:
         self._folder, self._run, self._pulse = folder, RunDir(folder.absolute()), pulse
         self._signature: tuple[object, ...] = ()
+        self._ended: tuple[tuple[object, ...], RunSummary] | None = None
         self._still = RunFacts()
 
     def read(self, progress: Event | None, *, is_log_read: bool = True) -> RunFacts:
@@ -71,7 +73,7 @@ class FactsReader:
         state: RunSummary | None = None
         if is_log_read or self._run.state_path.exists():
             with contextlib.suppress(CellmapError, OSError):
-                state = summarise(self._run, self._pulse)
+                state = self._summary()
         epochs = still.planned_epochs or _epochs_told(progress)
         per_epoch = still.steps_per_epoch
         return RunFacts(
@@ -84,6 +86,17 @@ class FactsReader:
             host=state.host if state else None,
             config=still.config,
         )
+
+
+    def _summary(self) -> RunSummary:
+        """Return where the run stands; what has ended or died is not read again before one of its files changes."""
+        paths = (self._run.state_path, self._run.events_path, self._run.request_path)
+        signature = tuple(_signature(path) for path in paths)
+        if self._ended is not None and self._ended[0] == signature:
+            return self._ended[1]
+        state = summarise(self._run, self._pulse)
+        self._ended = (signature, state) if state.state in {*END_STATES, "lost"} else None
+        return state
 
 
 def _still_facts(run: RunDir) -> RunFacts:

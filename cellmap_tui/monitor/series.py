@@ -13,8 +13,8 @@ from cellmap_tui.monitor.points import Points, no_points
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST_BYTES = 96 * 1024 * 1024
-"""Memory of all points of a run; beyond, the longest metrics keep half as many."""
+MOST_BYTES = 40 * 1024 * 1024
+"""Memory of all points of a run; beyond, the longest metrics keep half as many. The app itself takes 90 MB."""
 MOST_NAMES = 2000
 """Metrics kept; a log that has more makes names out of numbers, and those that come first are kept."""
 
@@ -56,6 +56,11 @@ class RunSeries:
         self.dropped_names = 0
         """Rows of metrics beyond the most that are kept."""
 
+    def keep_within(self, most_bytes: int) -> None:
+        """Take no more memory than this from now on: others are looked at too. To be called while nobody adds."""
+        self._most_bytes = most_bytes
+        self._keep_small()
+
     def names(self) -> tuple[str, ...]:
         """Return the metrics, by name; as they stand in the log, so pass them through `text.printable`."""
         return self._names
@@ -64,6 +69,11 @@ class RunSeries:
         """Return the points of a metric, as views; none for a name that is not there."""
         column = self._columns.get(name)
         return no_points() if column is None else column.points()
+
+    def generation(self, name: str) -> int:
+        """Return another number whenever the points of a metric no longer begin with those of before."""
+        column = self._columns.get(name)
+        return 0 if column is None else column.generation
 
     def latest(self, name: str) -> float | None:
         """Return the newest value of a metric; None: there is none, or it is no number."""
@@ -137,6 +147,7 @@ class RunSeries:
             if len(longest) < 1024:
                 return
             longest.halve()
+            self.version += 1
 
     def _void_from(self, step: int) -> None:
         for column in self._columns.values():

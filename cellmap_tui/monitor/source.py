@@ -7,6 +7,7 @@ gone is told in `Source.problem`.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -144,13 +145,13 @@ class RunSource(Source):
         now_s = time.monotonic()
         if now_s - self._looked_s < FACTS_INTERVAL_S:
             return False
-        before = self.facts, self.problem
-        self.problem = self._what_is_wrong()
+        before = _steady(self.facts), self.problem
         if self.path.is_dir():
             self.facts = self._facts.read(self._progress, is_log_read=self._spans.at_end)
+        self.problem = self._what_is_wrong()
         # Without a state.json the whole log is read for it: then seldom, so that it stays below 5 % of the time.
         self._looked_s = time.monotonic() + 20 * (time.monotonic() - now_s)
-        return before != (self.facts, self.problem)
+        return before != (_steady(self.facts), self.problem)
 
     def _what_is_wrong(self) -> str:
         if not self.path.is_dir():
@@ -159,6 +160,12 @@ class RunSource(Source):
             return f"events.jsonl: {self._spans.problem}"
         state = self.facts.state
         return printable(state.problem) if state is not None and state.problem else ""
+
+
+def _steady(facts: RunFacts) -> RunFacts:
+    """Return facts without what changes by itself: that a run has been silent a moment longer is no news."""
+    state = facts.state
+    return facts if state is None else replace(facts, state=replace(state, silent_s=None))
 
 
 def open_source(path: Path) -> Source:

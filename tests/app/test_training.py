@@ -183,7 +183,7 @@ async def test_cursor_and_zoom_are_the_same_in_all_charts() -> None:
         await pilot.press("m", "m", "plus", "y", "b", "percent_sign")
         await pilot.app.workers.wait_for_complete()
         view = load_view(pilot.app.settings.state_dir)
-        assert view == LiveView(axis="elapsed", smoothing=0.5, log_y=True, band=True, clip=True)
+        assert view == LiveView(axis="elapsed", smoothing=0.95, log_y=True, band=False, clip=True)
 
 
 # What is asked of the run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -95,9 +96,14 @@ class LiveWatch(BaseScreen):
     @work(thread=True, group="live.read", exit_on_error=False)
     def _read(self, live: LiveRun) -> None:
         worker = get_current_worker()
+        painted_s = float("-inf")
         while not worker.is_cancelled:
             changed = live.poll()
-            if changed or self._prepared != (live, live.version):
+            has_news = changed or self._prepared != (live, live.version)
+            # A long history comes in many pieces; the terminal gets no more frames for that.
+            is_due = time.monotonic() - painted_s >= frame_s() or live.at_end or not changed
+            if has_news and is_due:
+                painted_s = time.monotonic()
                 now = (live, live.version)
                 self.prepare_live(live)
                 self._prepared = now

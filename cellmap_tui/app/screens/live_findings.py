@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
 from cellmap_tui.app.keys import bind
@@ -16,11 +19,16 @@ from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.text import counted, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from cellmap_tui.app.live_run import LiveRun
     from cellmap_tui.monitor.finding import Finding
 
+EVERY_S = 2.0
+"""Nobody reads findings faster."""
 _LEVELS = {"error": "error", "warn": "warning", "info": "ok"}
 
 
@@ -41,6 +49,7 @@ class LiveFindingsScreen(LivePage):
     """All that the rules find, the worst first."""
 
     AUTO_FOCUS = "FindingList"
+    FAILURES: ClassVar[Mapping[str, str]] = {"live.findings": "Pane"}
     DEFAULT_CSS = """
     LiveFindingsScreen Static { height: auto; }
     """
@@ -50,12 +59,43 @@ class LiveFindingsScreen(LivePage):
         with Pane(), FindingList():
             yield Static(markup=False)
 
+    class Found(Message):
+        """It is known what stands out."""
+
+        def __init__(self, findings: tuple[Finding, ...]) -> None:
+            self.findings = findings
+            super().__init__()
+
+    _looked_s = float("-inf")
+    _is_due = False
+
     def show_live(self) -> None:
-        """Ask the rules, show what they find."""
+        """Ask the rules, in a thread: they look at the whole history; at most every two seconds."""
+        if self._is_due:
+            return
+        self._is_due = True
+        wait_s = self._looked_s + EVERY_S - time.monotonic()
+        if wait_s > 0:
+            self.set_timer(wait_s, self._ask)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._is_due = False
+        self._looked_s = time.monotonic()
+        self._diagnose(self.live)
+
+    @work(thread=True, exclusive=True, group="live.findings", exit_on_error=False)
+    def _diagnose(self, live: LiveRun) -> None:
         from cellmap_tui.monitor.diagnosis import diagnose
 
-        main = self.live.main
-        found = diagnose(main.series, main.telemetry, main.facts)
+        main = live.main
+        self.post_message(self.Found(diagnose(main.series, main.telemetry, main.facts)))
+
+    def on_live_findings_screen_found(self, event: Found) -> None:
+        """Show what the rules have found."""
+        event.stop()
+        main, found = self.live.main, event.findings
         words = Content("\n\n").join([finding_words(one) for one in found]) if found else Content(NOTHING)
         self.query_one(Pane).set_title(f"what stands out of {source_name(main)}", counted(len(found), "finding"))
         shown = self.query_one("Pane Static", Static)

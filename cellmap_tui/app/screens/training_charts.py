@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.live_lines import PANELS, LineMaker, Panel, line_name, panels, planned_end
+from cellmap_tui.app.live_lines import PANELS, LineMaker, Panel, line_name, panels, planned_end, smoothing_of
 from cellmap_tui.app.live_view import LiveView, load_view, save_view
 from cellmap_tui.app.screens.live_base import LiveWatch
 from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
@@ -78,6 +78,7 @@ class TrainingCharts(LiveWatch):
         super().__init__()
         self.view = LiveView()
         self._lines = LineMaker()
+        self._panes: list[ChartPane] = []
 
     def compose_charts(self) -> Iterator[ChartPane]:
         """Yield the charts."""
@@ -89,7 +90,9 @@ class TrainingCharts(LiveWatch):
     @property
     def chart_panes(self) -> list[ChartPane]:
         """The charts with their titles."""
-        return list(self.query(ChartPane))
+        if not self._panes:
+            self._panes = list(self.query(ChartPane))
+        return self._panes
 
     @property
     def chart_pane(self) -> ChartPane:
@@ -125,6 +128,10 @@ class TrainingCharts(LiveWatch):
         self.filter_bar.set_reactive(FilterBar.text, self.view.metrics)
         self.filter_bar.input.value = self.view.metrics
         self._show_filter()
+
+    def prepare_live(self, live: LiveRun) -> None:
+        """Make the lines of the charts."""
+        self._lines.prepare(live, self.view)
 
     def show_charts(self) -> None:
         """Draw what is known now; a chart that shows the same sends nothing."""
@@ -168,7 +175,7 @@ class TrainingCharts(LiveWatch):
             f"over {_AXES[view.axis]}" if view.axis != "step" else "",
             "log y" if view.log_y or panel.log_y else "",
             "log x" if view.log_x else "",
-            f"smooth {view.smoothing:g}" if view.smoothing else "",
+            f"smooth {view.smoothing:g}" if any(smoothing_of(view, name) for name in panel.names) else "",
             "clipped" if view.clip else "",
         ]
         return "".join(f"  {word}" for word in words if word)
