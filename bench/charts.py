@@ -72,6 +72,7 @@ class Side:
             env=environment,
             pass_fds=(asked, tell),
             start_new_session=True,
+            preexec_fn=_take_terminal,
         )
         for descriptor in (terminal, asked, tell):
             os.close(descriptor)
@@ -91,10 +92,14 @@ class Side:
 
     def close(self) -> None:
         """End the app."""
-        os.write(self._ask, b"quit\n")
-        self._read(first_s=2, quiet_s=0.3)
-        self._process.terminate()
-        self._process.wait(10)
+        if self._process.poll() is None:
+            os.write(self._ask, b"quit\n")
+            self._read(first_s=2, quiet_s=0.3)
+            self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
     def _cpu(self, word: str) -> float:
         os.write(self._ask, f"{word}\n".encode())
@@ -120,6 +125,11 @@ class Side:
                 break
             wait = quiet_s
         return total
+
+
+def _take_terminal() -> None:
+    """Make the terminal the side's own: it gets a hang-up when who measures ends, in whatever way."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def install(folder: Path) -> Path:
@@ -151,13 +161,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         peers = options.peers or install(Path(scratch))
         kinds = [("ours", "all"), *((peer, data) for peer in PEERS for data in ("reduced", "all"))]
-        sides = [Side(name, data, options.points, options.added, peers) for name, data in kinds]
-        for _ in range(options.frames):
+        sides: list[Side] = []
+        try:
+            sides += [Side(name, data, options.points, options.added, peers) for name, data in kinds]
+            for _ in range(options.frames):
+                for side in sides:
+                    side.frame()
             for side in sides:
-                side.frame()
-        for side in sides:
-            side.rest(2.0)
-            side.close()
+                side.rest(2.0)
+        finally:
+            for side in sides:
+                side.close()
     report(sides, options)
     ours = sides[0]
     cpu, sent = _medians(ours)

@@ -103,6 +103,8 @@ class ChartApp(App[None]):
     def answer(self) -> None:
         """Do what the parent asks."""
         word = os.read(self.asked, 100).decode().strip()
+        if not word:
+            os._exit(1)  # who measures is gone; an ended pipe is readable for ever
         if word == "frame":
             self.curves.grow()
             self.show()

@@ -1,0 +1,1 @@
+"""Parts of bench/live.py: the app on a pseudo terminal, and trainings that look and grow like real ones."""
