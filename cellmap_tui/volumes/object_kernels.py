@@ -9,6 +9,8 @@ import numpy as np
 
 UNSET = np.uint64(0xFFFFFFFFFFFFFFFF)
 """A voxel that no seed has reached."""
+_ONE = np.uint64(2**32)
+"""Keys below it are seeds."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -61,42 +63,54 @@ def relax(keys: Any, mask: Any, steps: Any, weights: Any) -> Any:
         Half of the 26 neighbours, those that come first in the order of voxels, int64 ``[13, 3]``, and how
         long the way to each is, uint64 ``[13]``.
     """
-    ever = False
-    while _forward(keys, mask, steps, weights) | _backward(keys, mask, steps, weights):
-        ever = True
-    return ever
+    # In which turn a row was last lowered: rows that nothing has changed beside are not looked at again.
+    lowered = np.zeros(keys.shape[:2], np.int64)
+    turn = 1
+    while _sweep(keys, mask, steps, weights, lowered, turn, 1) | _sweep(
+        keys, mask, steps, weights, lowered, turn + 1, -1
+    ):
+        turn += 2
+    return turn > 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _forward(keys: Any, mask: Any, steps: Any, weights: Any) -> Any:
+def _sweep(keys: Any, mask: Any, steps: Any, weights: Any, lowered: Any, turn: Any, sign: Any) -> Any:
+    """Lower every voxel once, from the first to the last (`sign` 1) or back; tell whether any changed."""
     changed = False
-    for z in range(1, keys.shape[0] - 1):
-        for y in range(1, keys.shape[1] - 1):
-            for x in range(1, keys.shape[2] - 1):
-                if mask[z, y, x]:
-                    changed |= _lower(keys, z, y, x, 1, steps, weights)
+    depth, height, width = keys.shape
+    for i in range(1, depth - 1):
+        z = i if sign > 0 else depth - 1 - i
+        for j in range(1, height - 1):
+            y = j if sign > 0 else height - 1 - j
+            if turn > 2 and not _is_near(lowered, z, y, turn - 2):
+                continue
+            for k in range(1, width - 1):
+                x = k if sign > 0 else width - 1 - k
+                # A seed is as near to itself as can be.
+                if mask[z, y, x] and keys[z, y, x] >= _ONE and _lower(keys, z, y, x, sign, steps, weights):
+                    lowered[z, y] = turn
+                    changed = True
     return changed
 
 
-@numba.njit(nogil=True, cache=True)
-def _backward(keys: Any, mask: Any, steps: Any, weights: Any) -> Any:
-    changed = False
-    for z in range(keys.shape[0] - 2, 0, -1):
-        for y in range(keys.shape[1] - 2, 0, -1):
-            for x in range(keys.shape[2] - 2, 0, -1):
-                if mask[z, y, x]:
-                    changed |= _lower(keys, z, y, x, -1, steps, weights)
-    return changed
+@numba.njit(nogil=True, cache=True, inline="always")
+def _is_near(lowered: Any, z: Any, y: Any, since: Any) -> Any:
+    """Tell whether a row or one beside it was lowered in this turn or later ones."""
+    for a in range(z - 1, z + 2):
+        for b in range(y - 1, y + 2):
+            if lowered[a, b] >= since:
+                return True
+    return False
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def _lower(keys: Any, z: Any, y: Any, x: Any, sign: Any, steps: Any, weights: Any) -> Any:
     """Give a voxel the least key that half of its neighbours offer."""
-    unset = np.uint64(0xFFFFFFFFFFFFFFFF)
     least = keys[z, y, x]
     for k in range(13):
         other = keys[z + sign * steps[k, 0], y + sign * steps[k, 1], x + sign * steps[k, 2]]
-        if other != unset and other + weights[k] < least:
+        # Ways are longer than nothing, and what no seed has reached is not less than anything.
+        if other < least and other + weights[k] < least:
             least = other + weights[k]
     if least == keys[z, y, x]:
         return False
