@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -178,7 +179,7 @@ def opening(folder: Path, given: argparse.Namespace, misses: Misses) -> None:
         for _ in range(5):
             with watching(folder, path, WIDE) as app:
                 shown_s = app.wait_for(lambda data: b"cellmap-tui" in data, READ_S)
-                newest_s = app.wait_for(lambda data: "⣀".encode()[:2] in data and b"step 1" in data, READ_S)
+                newest_s = app.wait_for(shows_newest, READ_S)
                 first_s.append(newest_s - shown_s)
                 with_start_s.append(newest_s - app.started_s)
         first, whole = statistics.median(first_s), statistics.median(with_start_s)
@@ -279,6 +280,11 @@ def settle(app: Terminal) -> None:
             break
     time.sleep(4.0)
     app.forget()
+
+
+def shows_newest(data: bytes) -> bool:
+    """Whether dots of a curve and a step were painted; the newest rows are read first, so it is a late step."""
+    return re.search(rb"\xe2[\xa0-\xa3]", data) is not None and re.search(rb"step \d", data) is not None
 
 
 def answers(app: Terminal, count: int) -> list[float]:

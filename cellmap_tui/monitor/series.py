@@ -13,7 +13,7 @@ from cellmap_tui.monitor.points import Points, no_points
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST_BYTES = 40 * 1024 * 1024
+MOST_BYTES = 32 * 1024 * 1024
 """Memory of all points of a run; beyond, the longest metrics keep half as many. The app itself takes 90 MB."""
 MOST_NAMES = 2000
 """Metrics kept; a log that has more makes names out of numbers, and those that come first are kept."""

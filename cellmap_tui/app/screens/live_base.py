@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class LiveWatch(BaseScreen):
     _shown: tuple[object, ...] | None = None
     _prepared: tuple[LiveRun, int] | None = None
     _ticks = 0
+    _is_settled = False
 
     class Read(Message):
         """There is something new, or everything was read."""
@@ -116,6 +118,9 @@ class LiveWatch(BaseScreen):
         event.stop()
         if event.live is self.live:
             self._show_new()
+            if event.live.at_end and not self._is_settled:
+                self._is_settled = True
+                self.call_after_refresh(gc.freeze)  # else a collection amid a key looks at it all: 50 ms
 
     def _show_new(self) -> None:
         if self.live is None or not self.is_mounted or not self.is_current:
