@@ -37,7 +37,9 @@ SHOTS: dict[str, tuple[tuple[int, int], str, tuple[str, ...], str]] = {
     "targets": ((160, 50), "classes", ("t", "space", "j", "j", "space"), "every target"),
     "submit": ((160, 50), "submit", ("down",), "volumes"),
     "live": ((160, 50), "train", ("T", "plus", "plus"), "gradient"),
+    "recipe": ((160, 50), "predict", ("P", "k", "j", "j", "n", "enter"), "slab around"),
     "home": ((80, 24), "home", (), "what next"),
+    "predict": ((160, 50), "predict", ("t", "down"), "of 3 volumes"),
 }
 """Name of the picture: size of the terminal, screen, keys, words that show that it is complete."""
 
@@ -124,6 +126,67 @@ def write_training(runs_root: Path) -> None:
     (path / "telemetry.jsonl").write_text(f"{json.dumps(machine)}\n{json.dumps(reading)}\n")
 
 
+def write_predictions(data_root: Path) -> None:
+    """Write predictions of a crop as a network could make them: its truth, blurred, with noise."""
+    import numpy as np
+    from scipy import ndimage as ndi
+
+    from cellmap_tui.challenge.catalog import load_catalog
+    from cellmap_tui.challenge.layout import label_path
+    from cellmap_tui.learning.cores import core_ids
+    from cellmap_tui.volumes.ngff import open_volume
+    from cellmap_tui.volumes.read import read_region
+    from cellmap_tui.volumes.write import write_multiscale
+
+    crop = load_catalog(data_root=data_root).select("9001")[0]
+    noise = np.random.default_rng(3)
+    for label in ("mito", "ves", "er"):
+        volume = open_volume(data_root / label_path(crop, label))
+        ids = read_region(volume, crop.grid, "label").array
+        for name, mask in ((label, ids > 0), (f"{label}/core", core_ids(ids) > 0)):
+            wave = ndi.gaussian_filter(noise.standard_normal(ids.shape), 1.5)
+            values = np.clip(ndi.gaussian_filter(mask.astype(float), 1.0) + 0.9 * wave, 0, 1)
+            place = data_root / "predictions" / f"{crop.dataset}.zarr" / crop.name / name
+            write_multiscale(place, (values * 255).astype(np.uint8), crop.grid, kind="em")
+
+
+def write_prediction_job(runs_root: Path, data_root: Path) -> None:
+    """Write a prediction that goes on; nothing works on it."""
+    from cellmap_tui.services.models import to_json
+    from cellmap_tui.services.predict_journal import FORMAT
+    from cellmap_tui.services.predict_journal import NAME as JOURNAL
+    from cellmap_tui.services.predict_model import PredictRequest
+
+    path, now_s = runs_root / "20261009T085200Z-predict-0c0de5", time.time()
+    path.mkdir(parents=True)
+    folder = data_root / "predictions"
+    events: list[dict[str, object]] = [
+        {"event": "state", "state": "running", "by": None},
+        {"event": "note", "message": "runs/51c0de/checkpoints/resenc_18.pth, epoch 18: resenc, 6 channels at 8 nm"},
+        {"event": "note", "message": "3 volumes, 9 310 tiles on cuda:0, about 2 min; up to 21.4 M on disk"},
+        {"event": "artefact", "kind": "prediction", "path": str(folder / "demo_cell-1.zarr/crop9001/mito")},
+        {"event": "artefact", "kind": "prediction", "path": str(folder / "demo_cell-1.zarr/crop9001/er")},
+        *({"event": "progress", "done": 3000.0 + 90 * n, "total": 9310.0, "unit": "tiles"} for n in range(30)),
+    ]
+    lines = [{"v": 1, "time": now_s - (len(events) - place), **event} for place, event in enumerate(events)]
+    (path / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    state = {"v": 1, "state": "running", "pid": 41237, "host": "gpu-07", "created": now_s - 70,
+             "start": now_s - 70, "heartbeat": now_s}  # fmt: skip
+    (path / "state.json").write_text(json.dumps(state))
+    asked = PredictRequest(checkpoints=("51c0de",), crops="9001,9002,9011", data_root=data_root)
+    request = {"v": 1, "command": "predict", "request": json.loads(to_json(asked)), "cwd": "."}
+    (path / "request.json").write_text(json.dumps(request))
+    journal = folder / "demo_cell-1.zarr" / "crop9002" / JOURNAL
+    journal.mkdir(parents=True)
+    parts = [[[0, 0, 0], [40, 96, 112]], [[40, 0, 0], [80, 96, 112]]]
+    columns = {"mito": "k", "er": "k", "mito/core": "k"}
+    (journal / "header.json").write_text(
+        json.dumps({"format": FORMAT, "columns": columns, "parts": parts, "batch_size": 8})
+    )
+    done = [{"part": 0, "row": 40}, {"part": 1, "row": 58}]
+    (journal / "done.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in done))
+
+
 def main() -> None:
     """Make the demo and shoot the screens named on the command line, or all."""
     os.environ["COLORTERM"] = "truecolor"
@@ -140,7 +203,10 @@ def main() -> None:
         make_stand_in(DemoRoot(root), SilentReporter())
         settings = replace(load_settings(), data_root=result.data_root, runs_root=Path(folder) / "runs")
         write_training(settings.runs_root)
+        write_predictions(result.data_root)
         for name in sys.argv[1:] or SHOTS:
+            if name == "predict":
+                write_prediction_job(settings.runs_root, result.data_root)
             asyncio.run(shoot(settings, name))
 
 
