@@ -51,7 +51,7 @@ OPTIONS = (
     Option("axes", "axes", "Axes that a 2D network's slices are cut across, such as: z", unset="as in training"),
     Option("output", "output", "Folder, or template with {dataset} and {crop}.", unset=f"data root/{TEMPLATE}"),
     Option("overwrite", "replace", "Replace predictions of other networks or settings.", _SWITCH),
-    Option("max_bytes", "max bytes", "Refuse to write more, such as: 50G", unset="none"),
+    Option("max_bytes", "max bytes", "Refuse to write more, such as: 50G.", unset="none"),
     Option("ignore_disk", "ignore disk", "Start although the free disk space looks too small.", _SWITCH),
     Option("remote", "from bucket", "Read the EM straight from the bucket.", _SWITCH),
     Option("coarse_em", "coarse EM", "Enlarge coarser EM where the level that is needed is not here.", _SWITCH),

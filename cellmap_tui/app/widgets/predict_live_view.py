@@ -137,8 +137,11 @@ class PredictLiveView(Container):
         """Take the volumes, unless another job is shown by now."""
         event.stop()
         if event.feed is self._feed and event.rows != self.rows:
-            self.rows = event.rows
+            had_rows, self.rows = bool(self.rows), event.rows
             self._show()
+            if not had_rows:
+                # Only now is there something to view.
+                self.screen.refresh_bindings()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Say why the job cannot be looked at; the next look tries again."""
