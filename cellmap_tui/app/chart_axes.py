@@ -41,6 +41,10 @@ def axis_kind(axis_words: str) -> Kind:
     return "elapsed" if axis_words.startswith("elapsed") else "number"
 
 
+LARGEST = 1e200
+"""Limits reach no farther, so that what is computed with them stays finite."""
+
+
 def fit(
     lines: Sequence[Line],
     planned_end: float | None = None,
@@ -159,10 +163,10 @@ def _trimmed(values: NDArray[np.float64], clip_percent: float) -> tuple[float, f
 
 def _snapped(low: float, high: float, log: bool) -> tuple[float, float]:
     if log:
-        low, high = max(low, 1e-300), min(high, 1e300)
+        low, high = (min(max(value, 1 / LARGEST), LARGEST) for value in (low, high))
         low, high = _log_floor(low), 1.0 / _log_floor(1.0 / high)
         return (low, high) if high > low else (low / 10, high * 10)
-    low, high = max(low, -1e300), min(high, 1e300)
+    low, high = (min(max(value, -LARGEST), LARGEST) for value in (low, high))
     if high - low <= max(abs(low), abs(high)) * 1e-9:
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -166,7 +167,10 @@ def _check_array(name: str, part: IO[bytes], size_bytes: int) -> None:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"{name} has version {version} of the format")
-    shape, _, dtype = readers[version](part)
+    try:
+        shape, _, dtype = readers[version](part)
+    except (SyntaxError, tokenize.TokenError, UserWarning) as error:  # numpy reads a header as Python would
+        raise ValueError(f"{name} has a header that nobody can read: {error}") from None
     if dtype.hasobject:
         raise ValueError(f"{name} holds objects")
     if int(np.prod(shape, dtype=object)) * dtype.itemsize > size_bytes:

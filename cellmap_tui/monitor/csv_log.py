@@ -137,9 +137,9 @@ def read_header(path: Path) -> Header | None:
             data = stream.read(SNIFFED_BYTES)
     except OSError:
         return None
-    if b"\0" in data:
-        return None
     first, _, rest = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    if b"\0" in first:  # binary; zeros further down are what a power cut leaves of a line
+        return None
     line = first.decode("utf-8", "replace")
     delimiter = max((",", ";", "\t", "|"), key=line.count)
     names = next(_rows(first, delimiter), [])

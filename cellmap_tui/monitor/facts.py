@@ -87,7 +87,6 @@ class FactsReader:
             config=still.config,
         )
 
-
     def _summary(self) -> RunSummary:
         """Return where the run stands; what has ended or died is not read again before one of its files changes."""
         paths = (self._run.state_path, self._run.events_path, self._run.request_path)

@@ -152,6 +152,9 @@ class RunSeries:
     def _void_from(self, step: int) -> None:
         for column in self._columns.values():
             column.void_from(step)
+        # A metric without a point left is none, as where the log is read from its end.
+        self._columns = {name: column for name, column in self._columns.items() if len(column)}
+        self._names = tuple(sorted(self._columns))
         self.version += 1
 
     def _void_older(self, step: int | None) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -130,6 +130,8 @@ def test_log_axes_leave_out_what_is_not_above_zero():
 anything = st.floats(allow_nan=True, allow_infinity=True)
 
 
+@example(np.full(30, 1.25e300), np.zeros(30), False, False, 0)
+@example(np.zeros(30), np.full(30, 1.79e308), True, True, 0)
 @given(
     arrays(float, 30, elements=anything), arrays(float, 30, elements=anything), st.booleans(), st.booleans(),
     st.sampled_from([0, 5]),

@@ -135,6 +135,17 @@ def test_a_pipe_in_place_of_a_file_does_not_hold_the_screen_up() -> None:
         read_slice(PATH)
 
 
+def test_a_header_that_is_no_python_is_told_in_words() -> None:
+    write_samples(epochs=(1,))
+    with zipfile.ZipFile(PATH) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(PATH, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part.replace(b"{'descr'", b"s'descr'"))
+    with pytest.raises(DataError, match="has a header that nobody can read"):
+        read_slice(PATH)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_told_in_words(data) -> None:

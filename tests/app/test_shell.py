@@ -56,24 +56,14 @@ async def test_home_is_first_when_nothing_is_local() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "mode"), [("3", "fetch"), ("8", "runs"), ("9", "settings"), ("0", "home"), ("D", "doctor")]
+    ("key", "mode"),
+    [("3", "fetch"), ("6", "predict"), ("8", "runs"), ("9", "settings"), ("0", "home"), ("D", "doctor")],
 )
 async def test_digits_go_to_the_screens(key: str, mode: str) -> None:
     async with app_with().run_test() as pilot:
         await pilot.press(key)
 
         assert pilot.app.current_mode == mode
-
-
-@pytest.mark.parametrize("key", "6")
-async def test_the_digits_of_later_screens_say_that_this_version_has_none(key: str) -> None:
-    app = app_with()
-    async with app.run_test(notifications=True) as pilot:
-        await pilot.press(key)
-
-        assert app.current_mode == "home"
-        assert len(told(app)) == 1
-        assert told(app)[0].startswith("This version has no ")
 
 
 async def test_the_header_names_only_screens_that_exist_and_marks_the_one_shown() -> None:

@@ -67,7 +67,8 @@ def test_two_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_numbers_that_do_not_compare_are_told(tmp_path: Path) -> None:
     first = recording(tmp_path / "a", "recorded_healthy", config='datasplit_path = "a.csv"\nloss = "bce"\n')
     second = recording(tmp_path / "b", "recorded_healthy", config='datasplit_path = "b.csv"\nloss = "dice"\n')
-    assert compare_trainings([first, second]).warnings == (
+    warnings = compare_trainings([first, second]).warnings
+    assert tuple(words for words in warnings if "has no request.json" not in words) == (
         "datasplit_path differs, so the numbers do not measure the same",
         "loss differs, so the losses do not measure the same",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cellmap_tui.errors import DataError
@@ -99,6 +99,7 @@ def test_a_table_that_is_no_log_is_refused(tmp_path: Path, text: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example("\0" * 100)
 @given(st.text(max_size=200))
 def test_nothing_in_a_log_raises(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("csv") / "log.csv"

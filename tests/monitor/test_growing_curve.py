@@ -15,9 +15,7 @@ KEEPS = st.sampled_from([0.0, 0.5, 0.9, 0.99])
 
 
 @given(st.lists(st.lists(VALUES, max_size=80), max_size=6), KEEPS)
-def test_a_curve_that_grows_in_pieces_equals_the_one_made_at_once(
-    pieces: list[list[float]], keep: float
-) -> None:
+def test_a_curve_that_grows_in_pieces_equals_the_one_made_at_once(pieces: list[list[float]], keep: float) -> None:
     series, growing = RunSeries(), GrowingCurve(keep)
     step = 0
     for piece in pieces:
