@@ -108,6 +108,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         """Keep the end in sight."""
         self._keep_end_in_sight()
 
+    def watch_show_vertical_scrollbar(self, is_shown: bool) -> None:
+        """Tell a bar that has just appeared where the lines stand: Textual tells only one that is there."""
+        if is_shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def _keep_end_in_sight(self) -> None:
         if self._follows:
             self.scroll_to(y=len(self._lines), animate=False, immediate=True, force=True)
