@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
-from cellmap_tui.app.widgets.log_view import LogLine, LogView
+from cellmap_tui.app.event_words import LogLine
+from cellmap_tui.app.widgets.log_view import LogView
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -24,7 +25,7 @@ async def test_a_scroll_bar_that_appears_with_the_lines_stands_at_their_end() ->
     async with Holder().run_test(size=(40, 10)) as pilot:
         view = pilot.app.query_one(LogView)
 
-        view.add([LogLine(f"line {number}") for number in range(100)])
+        view.add([LogLine(None, "output", f"line {number}") for number in range(100)])
         await pilot.pause()
 
         assert view.scroll_y == 90
