@@ -21,5 +21,5 @@ run=$work/env/bin/cellmap-tui
 "$run" --help >/dev/null
 "$run" crops --json "mito dataset:hela voxel<=4" | "$work/env/bin/python" -c 'import json, sys; assert len(json.load(sys.stdin)) > 10'
 "$run" classes --json | "$work/env/bin/python" -c 'import json, sys; assert len(json.load(sys.stdin)) == 77'
-"$work/env/bin/python" "$checkout/scripts/first_paint.py" cellmap-dark cellmap-light
+"$work/env/bin/python" "$checkout/scripts/first_paint.py" cellmap-dark cellmap-light cellmap-contrast cellmap-terminal
 echo "wheel: installs, lists, and opens the app with its themes"
