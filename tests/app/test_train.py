@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ async def settled(pilot: Pilot[None]) -> TrainScreen:
     """Wait until the split that is shown is the one that was asked for."""
     while True:
         await pilot.pause()
-        await pilot.app.workers.wait_for_complete()
+        with suppress(WorkerFailed):  # the screen tells of it
+            await pilot.app.workers.wait_for_complete()
         await pilot.pause()
         screen = pilot.app.screen
         if not isinstance(screen, TrainScreen):
