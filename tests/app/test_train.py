@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.widgets import Input
+from textual.worker import WorkerFailed
 
 from cellmap_tui.app.screens.train import TrainScreen
 from cellmap_tui.app.widgets.confirm import Confirm
