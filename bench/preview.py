@@ -11,7 +11,7 @@ A crop of `--depth` sections of `--edge`² voxels is predicted: balls with smoot
 - step: bytes of a cursor step in the list of steps, and in the tables of the predict screen and the tuner's page.
 - rest: bytes in `--rest` seconds without a key, on each of the three; must be 0.
 
-Limits: middle of answers at 3 voxels below 0.1 s for a threshold and for a size, 0.15 s where objects are grown from
+Limits: middle of answers at 3 voxels below 0.1 s for a threshold and for a size, also where objects are grown from
 cores; 0 bytes at rest; a cursor step below 4 kB.
 """
 
@@ -49,7 +49,7 @@ RECIPE = """[classes.mito]
 steps = [{{ step = "threshold", above = {above} }}, "fill_holes", "{method}",
          {{ step = "remove_small", min_voxels = {least} }}]
 """
-LIMITS_S = {"components": 0.1, "cores": 0.15}
+LIMITS_S = {"components": 0.1, "cores": 0.1}
 STEP_BYTES = 4000
 PICTURE_BYTES = 2000
 """A write of more than this holds a picture."""
