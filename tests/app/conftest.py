@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.app.builders import DOCTOR_REPORT, NOW_S
+from tests.app.calm import wait_until_calm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ def _still_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
+    for place in ("textual.app", "textual.pilot"):
+        monkeypatch.setattr(f"{place}.wait_for_idle", wait_until_calm)
     monkeypatch.setattr("cellmap_tui.app.run_words.now", lambda: NOW_S)
     monkeypatch.setattr("cellmap_tui.services.doctor.doctor", lambda request, report: DOCTOR_REPORT)
     monkeypatch.setattr("cellmap_tui.app.local_data.free_bytes", lambda path: 1_200_000_000_000)

@@ -173,7 +173,8 @@ def test_nothing_else_is_served(server, path):
 
 def test_without_the_token_nothing_is_served(server):
     assert ask(f"http://127.0.0.1:{server.port}/em/0/0")[0] == 404
-    assert ask(f"http://127.0.0.1:{server.port}/{server.token[:-1]}x/em/0/0")[0] == 404
+    other = server.token[:-1] + ("y" if server.token.endswith("x") else "x")
+    assert ask(f"http://127.0.0.1:{server.port}/{other}/em/0/0")[0] == 404
     assert file_of("/", server.token, server.roots) is None
 
 

@@ -59,20 +59,21 @@ class KeyBar(Widget):
     def on_mount(self) -> None:
         """Follow the bindings of the screen."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
-        self._compose_line()
+        self.line = self.line_now()
 
     def on_resize(self) -> None:
         """Fit the line to the new width."""
-        self._compose_line()
+        self.line = self.line_now()
 
     def render(self) -> Content:
         """Return the line."""
         return self.line
 
     def _follow(self, _screen: Screen[object]) -> None:
-        self._compose_line()
+        self.line = self.line_now()
 
-    def _compose_line(self) -> None:
+    def line_now(self) -> Content:
+        """Return the line that the keys of this moment make."""
         width = self.size.width
         right = _spans(app_keys(self.screen, width))
         right_width = sum(len(text) for text, _style in right)
@@ -84,7 +85,7 @@ class KeyBar(Widget):
                 break
             left += [*spans, ("  ", "")]
         gap = width - sum(len(text) for text, _style in left) - right_width - 1
-        self.line = Content.assemble(*left, (" " * max(0, gap), ""), *right)
+        return Content.assemble(*left, (" " * max(0, gap), ""), *right)
 
 
 def _spans(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -70,6 +70,7 @@ class VirtualTable(TableView[Row], can_focus=True):
         self._layout_of_columns = (-1, [])
         self._sorted_by, self._reversed = None, False
         self._change_rows(lambda: self.index.sort(None), same_rows=False)
+        self.refresh_bindings()  # whether anything can be sorted
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show other rows; filter, order and marks stay, and the cursor stays on its row if it can."""
