@@ -1,8 +1,0 @@
-"""Property tests are about what holds, not about how busy the machine is."""
-
-from __future__ import annotations
-
-from hypothesis import settings
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
