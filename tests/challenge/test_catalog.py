@@ -136,8 +136,9 @@ def test_select_of_ids_returns_exactly_those(ids):
     assert {crop.id for crop in CATALOG.select(",".join(map(str, ids)))} == set(ids)
 
 
-@given(st.integers(0, 1000), st.integers(0, 1000))
-def test_select_of_a_range_returns_what_lies_in_it_or_an_error(first, last):
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=2).map(sorted))
+def test_select_of_a_range_returns_what_lies_in_it_or_an_error(ends):
+    first, last = ends
     expected = {crop.id for crop in CATALOG.crops if first <= crop.id <= last}
     try:
         selected = {crop.id for crop in CATALOG.select(f"{first}-{last}")}
@@ -145,6 +146,12 @@ def test_select_of_a_range_returns_what_lies_in_it_or_an_error(first, last):
         assert not expected
     else:
         assert selected == expected
+
+
+def test_a_range_the_wrong_way_round_is_part_of_a_name_or_an_error():
+    assert {crop.dataset for crop in CATALOG.select("3-0")} == {"jrc_ut21-1413-003"}
+    with pytest.raises(RequestError, match="counts down; write 234-240"):
+        CATALOG.select("240-234")
 
 
 def test_the_built_in_table_reads_back_what_it_writes():
