@@ -18,15 +18,8 @@ from cellmap_tui.challenge.content import LabelContent
 from cellmap_tui.errors import DataError
 from cellmap_tui.volumes.annotation import read_annotation
 from cellmap_tui.volumes.arrays import chunks_of, has_chunk, open_level, read_inside
-from cellmap_tui.volumes.geometry import Box, covering_range, sub_grid
-from cellmap_tui.volumes.inspect import (
-    COMPONENT_VOXELS,
-    MAX_IDS,
-    SCAN_VOXELS,
-    affordable_level,
-    component_sizes,
-    value_counts,
-)
+from cellmap_tui.volumes.geometry import Box
+from cellmap_tui.volumes.inspect import MAX_IDS, SCAN_VOXELS, go_on, mask_objects, open_labels, value_counts
 from cellmap_tui.volumes.ngff import open_volume
 
 if TYPE_CHECKING:
@@ -70,12 +63,9 @@ def scan_label(
     DataError
         If it is broken, or holds fractions or too many values to be labels.
     """
-    volume = open_volume(path)
-    level = affordable_level(volume, max_voxels)
-    if level.dtype.kind == "f":
-        raise DataError(f"{level.path}: holds {level.dtype} values, not labels")
+    volume, level = open_labels(path, max_voxels)
     annotation = read_annotation(volume)
-    found = _look_through(level, annotation, checkpoint or _go_on)
+    found = _look_through(level, annotation, checkpoint or go_on)
     scale = math.prod(level.grid.voxel_size_nm) / math.prod(volume.finest.grid.voxel_size_nm)
     kind = _kind(found.sizes, is_instance=annotation.is_instance)
     objects, sizes = _objects(volume, level, found, kind, annotation.unknown_value, with_objects=with_objects)
@@ -113,10 +103,6 @@ def has_foreground(path: Path) -> bool:
     if (_without(values, unknown_value) != 0).any():
         return True
     return scan_label(path).is_present  # thin things are lost in coarse levels
-
-
-def _go_on() -> None:
-    """Nobody wants to stop."""
 
 
 class _Found:
@@ -247,14 +233,12 @@ def _objects(
         return len(found.sizes), [size * ratio for size in found.sizes.values()]
     if not with_objects or found.box is None:
         return None, []
-    inside = sub_grid(level.grid, found.box)
-    for coarser in volume.levels[volume.levels.index(level) :]:
-        part = covering_range(coarser.grid, inside.lower_nm, inside.upper_nm)
-        if part.voxels <= COMPONENT_VOXELS:
-            ratio = math.prod(coarser.grid.voxel_size_nm) / finest
-            sizes = component_sizes(coarser, part, unknown)
-            return len(sizes), [size * ratio for size in sizes]
-    return None, []
+    parts = mask_objects(volume, level, found.box, unknown)
+    if parts is None:
+        return None, []
+    counted_in, sizes = parts
+    ratio = math.prod(counted_in.grid.voxel_size_nm) / finest
+    return len(sizes), [size * ratio for size in sizes]
 
 
 def _percentiles(sizes: list[float]) -> tuple[int, int, int] | None:

@@ -134,12 +134,9 @@ def describe_array(
     DataError
         If it is broken, or holds fractions or too many values to be labels.
     """
-    volume = open_volume(path)
-    level = affordable_level(volume, max_voxels)
-    if level.dtype.kind == "f":
-        raise DataError(f"{level.path}: holds {level.dtype} values, not labels")
+    volume, level = open_labels(path, max_voxels)
     annotation = read_annotation(volume)
-    counts, box = _counted(level, checkpoint or _go_on)
+    counts, box = _counted(level, checkpoint or go_on)
     unknown = counts.pop(annotation.unknown_value, 0) if annotation.unknown_value is not None else 0
     kind = _kind(counts, is_ids=known_ids is not None, is_instance=annotation.is_instance)
     known_voxels = level.grid.voxels - unknown
@@ -164,8 +161,25 @@ def describe_array(
     )
 
 
-def _go_on() -> None:
+def go_on() -> None:
     """Nobody wants to stop."""
+
+
+def open_labels(path: Path, max_voxels: int = SCAN_VOXELS) -> tuple[Multiscale, Level]:
+    """Open a label volume, and choose the level of it that can be looked through.
+
+    Raises
+    ------
+    MissingDataError
+        If there is nothing at `path`.
+    DataError
+        If it is broken, or holds fractions.
+    """
+    volume = open_volume(path)
+    level = affordable_level(volume, max_voxels)
+    if level.dtype.kind == "f":
+        raise DataError(f"{level.path}: holds {level.dtype} values, not labels")
+    return volume, level
 
 
 def affordable_level(volume: Multiscale, max_voxels: int = SCAN_VOXELS) -> Level:
@@ -253,13 +267,11 @@ def _objects(
         return _Objects(0 if kind == "empty" else None, None, level.name)
     if kind == "instance":
         return _Objects(len(counts), _median(list(counts.values()), level, volume), level.name)
-    inside = sub_grid(level.grid, box)
-    for coarser in volume.levels[volume.levels.index(level) :]:
-        part = covering_range(coarser.grid, inside.lower_nm, inside.upper_nm)
-        if part.voxels <= COMPONENT_VOXELS:
-            sizes = component_sizes(coarser, part, unknown_value)
-            return _Objects(len(sizes), _median(sizes, coarser, volume), coarser.name)
-    return _Objects(None, None, level.name)
+    found = mask_objects(volume, level, box, unknown_value)
+    if found is None:
+        return _Objects(None, None, level.name)
+    counted_in, sizes = found
+    return _Objects(len(sizes), _median(sizes, counted_in, volume), counted_in.name)
 
 
 def _median(sizes: list[int], level: Level, volume: Multiscale) -> int | None:
@@ -268,6 +280,35 @@ def _median(sizes: list[int], level: Level, volume: Multiscale) -> int | None:
         return None
     ratio = math.prod(level.grid.voxel_size_nm) / math.prod(volume.finest.grid.voxel_size_nm)
     return round(float(np.median(sizes)) * ratio)
+
+
+def mask_objects(
+    volume: Multiscale, level: Level, box: Box, unknown_value: int | None
+) -> tuple[Level, list[int]] | None:
+    """Return the connected parts of a mask: the finest level in which they can be counted, and their voxels in it.
+
+    Parameters
+    ----------
+    volume
+        The mask.
+    level
+        The finest level that is taken.
+    box
+        Where in `level` the mask is not 0.
+    unknown_value
+        Value of voxels that were not annotated.
+
+    Returns
+    -------
+    tuple or None
+        None: it is too large for that at any level.
+    """
+    inside = sub_grid(level.grid, box)
+    for coarser in volume.levels[volume.levels.index(level) :]:
+        part = covering_range(coarser.grid, inside.lower_nm, inside.upper_nm)
+        if part.voxels <= COMPONENT_VOXELS:
+            return coarser, component_sizes(coarser, part, unknown_value)
+    return None
 
 
 def component_sizes(level: Level, box: Box, unknown_value: int | None) -> list[int]:
