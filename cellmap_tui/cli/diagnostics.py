@@ -9,7 +9,6 @@ from cellmap_tui.text import printable
 
 DONE = 0
 FAILED = 1
-WRONG_REQUEST = 2
 
 
 def note(message: str) -> None:

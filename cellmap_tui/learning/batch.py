@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cellmap_tui.learning.codebook import PRESENT, UNKNOWN
+from cellmap_tui.learning.codebook import UNKNOWN
 from cellmap_tui.learning.decode import decode_states, float_targets, to_unit
 
 if TYPE_CHECKING:
@@ -103,11 +103,6 @@ class PatchBatch:
         valid = next(iter(self.em_valid.values()))
         known = self.known
         return known if valid is None else known & self._squeezed(valid[:, None])
-
-    def present_share(self) -> Tensor:
-        """Return the share of present voxels of each column, float64 ``[columns]``."""
-        states = self.states
-        return (states == PRESENT).sum(dim=(0, *range(2, states.ndim))).double() * (states.shape[1] / states.numel())
 
     def to(self, device: Any, *, non_blocking: bool = False) -> PatchBatch:
         """Return the batch with its tensors on a device."""

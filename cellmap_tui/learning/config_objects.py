@@ -46,11 +46,6 @@ class PythonObject:
         return self.type.partition(".")[0]
 
 
-def is_object(value: object) -> bool:
-    """Whether a plain value is the description of an object."""
-    return isinstance(value, dict) and "$object" in value
-
-
 def object_of(variable: str, value: Mapping[str, Any]) -> PythonObject:
     """Return the object of a description; descriptions inside it are turned as well."""
     told = value["$object"]

@@ -55,7 +55,6 @@ class StepSize:
         self._epochs = config.epochs
         self._warmup = config.warmup_epochs * updates_per_epoch
         self.factor = 1.0
-        self._largest = group_step_sizes(optimizer)
         self._curve = config.scheduler if config.scheduler in CURVES else None
         self._options = _curve_options(self._curve, config.scheduler_kwargs) if self._curve is not None else {}
         self._scheduler = None if self._curve or config.scheduler is None else _made(config, optimizer, own)

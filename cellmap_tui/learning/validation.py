@@ -72,10 +72,6 @@ class Validation:
         """Return a metric of each column over all crops; NaN where the class is not present in any."""
         return metric_values(self.counts.sum(axis=0), name)
 
-    def by_crop(self, name: str) -> NDArray[np.float64]:
-        """Return a metric of each crop and column ``[crops, columns]``; NaN where the class is not present."""
-        return metric_values(self.counts, name)
-
     def mean(self, name: str) -> float:
         """Return the mean of a metric over the classes present, cores left out; NaN if none is."""
         is_class = np.array([not column.endswith(CORE) for column in self.columns])

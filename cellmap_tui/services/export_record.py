@@ -26,8 +26,6 @@ JOURNAL = "export.jsonl"
 MANIFEST = "manifest.csv"
 MANIFEST_JSON = "manifest.json"
 
-_TRIPLES = ("shape", "voxel_size_nm", "translation_nm")
-
 
 @dataclass(frozen=True, slots=True)
 class Finished:

@@ -31,7 +31,7 @@ from cellmap_tui.services.pack_plan import (
 )
 from cellmap_tui.services.pack_provenance import provenance
 from cellmap_tui.services.pack_work import Failure, Packed, pack_all
-from cellmap_tui.text import count, size
+from cellmap_tui.text import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -289,13 +289,3 @@ def _content_words(volumes: tuple[PackedVolume, ...]) -> list[str]:
         f"{', '.join(found[:SHOWN])}{f' and {len(found) - SHOWN} more' if len(found) > SHOWN else ''}: {words}"
         for words, found in names.items()
     ]
-
-
-def words_of(result: PackResult) -> str:
-    """Return a result in one line."""
-    if result.zip is None:
-        return f"no zip: {count(result.failed)} of {count(result.required)} volumes could not be packed"
-    return (
-        f"{result.zip}: {count(result.required - result.missing)} of {count(result.required)} volumes, "
-        f"{count(result.empty)} empty, {size(result.size_bytes)}"
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.errors import MissingDataError, RequestError
 from cellmap_tui.services.process_class import Inputs, carry_out
 from cellmap_tui.services.process_model import Preview, PreviewRequest, PreviewStep, ProcessRequest
-from cellmap_tui.services.process_recipe import ClassRecipe, Recipe, parse_recipe
+from cellmap_tui.services.process_recipe import Recipe, parse_recipe
 from cellmap_tui.services.process_volume import inputs_for
 
 if TYPE_CHECKING:
@@ -103,14 +103,6 @@ def preview_job(request: PreviewRequest, recipe: Recipe) -> VolumeJob:
             return job
     words = next((plan.words for plan in prepared.plan.volumes if plan.label == request.label), "")
     raise MissingDataError(f"{request.crop} has nothing to show of {request.label}: {words}", "predict it first")
-
-
-def recipe_of(text: str, label: str) -> ClassRecipe:
-    """Return the steps that a recipe's text has for a class; errors as `parse_recipe`."""
-    from cellmap_tui.scoring.profiles import scoring_of
-
-    recipe = parse_recipe(text) if text.strip() else Recipe()
-    return recipe.of(label, scoring_of(label))
 
 
 def checked_index(request: PreviewRequest, job: VolumeJob) -> int:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Form = Literal["probability", "mask", "objects"]
 """What a volume is between two steps."""
-Number = float | int
 
 
 class RecipeError(RequestError, DataError):

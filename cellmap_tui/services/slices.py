@@ -238,10 +238,6 @@ class SliceSource:
                 self._kept_bytes -= self._pictures.popitem(last=False)[1].rgb.nbytes
             return picture
 
-    def has_drawn(self, look: SliceLook) -> bool:
-        """Return whether a picture is there already."""
-        return look in self._pictures
-
     def _draw(self, look: SliceLook, is_stale: Callable[[], bool]) -> SliceImage:
         # numpy and zarr cost 0.3 s at the first slice; no screen needs them before that
         from cellmap_tui.volumes.crop_em import read_em

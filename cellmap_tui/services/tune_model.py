@@ -11,9 +11,6 @@ from cellmap_tui.errors import RequestError
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SIZES = (0, 50, 200, 1000, 5000)
 
-Half = Literal["chosen", "reported", "both"]
-"""Crops that a recipe is chosen on, those that its score is reported on; ``both``: where there is one crop only."""
-
 
 @dataclass(frozen=True, slots=True)
 class TuneRequest:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _CROP = re.compile(r"crop(\d+)")
 _LIKE_A_CROP = re.compile(r"(?i)crop[ _-]*0*(\d+)(?:\.zarr)?|0*(\d+)")
-_METADATA = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata"})
 PACK = "pack it again: cellmap-tui pack-results"
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from obstore import GetResult
 
-SCHEME = "file://"
-
 
 def open_folder(address: BucketAddress) -> FolderBucket:
     """Open a folder of buckets.

@@ -15,8 +15,6 @@ from cellmap_tui.errors import RequestError
 from cellmap_tui.volumes.export_volume import Container, ExportVolume, Read, little_endian, slabs
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cellmap_tui.challenge.grid import Grid
 
 _CODES = {
@@ -138,8 +136,3 @@ def _text(volume: ExportVolume, length: int) -> bytes:
     if volume.unknown_value is not None:
         words += f"; {volume.unknown_value} is unknown"
     return words.encode("ascii", "replace")[: length - 1].ljust(length, b"\0")
-
-
-def can_hold(dtype: np.dtype[np.generic]) -> bool:
-    """Return whether NIfTI has a code for a type of voxel."""
-    return dtype.name in _CODES

@@ -38,8 +38,6 @@ class Presence:
     """Chunks of the level that the region touches."""
     present: int
     """How many of them are on disk."""
-    newest_ns: int
-    """When the newest of those was written."""
 
     @property
     def is_whole(self) -> bool:
@@ -85,13 +83,14 @@ def with_margin(grid: Grid, margin: Shape3, around: Grid | None) -> Grid:
 def presence(level: Level, region: Grid) -> Presence:
     """Return how much of a region is on disk at a level."""
     numbers = list(chunks_of(covering_range(level.grid, region.lower_nm, region.upper_nm), level.chunks))
-    times = []
+    present = 0
     for number in numbers:
         try:
-            times.append(chunk_file(level, number).stat().st_mtime_ns)
+            chunk_file(level, number).stat()
         except OSError:
             continue
-    return Presence(len(numbers), len(times), max(times, default=0))
+        present += 1
+    return Presence(len(numbers), present)
 
 
 class RawSource:

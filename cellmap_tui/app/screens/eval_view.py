@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 REST_S = 0.15
 """A slice is drawn when the cursor has rested for this long."""
 
-HOW = "truth filled, prediction outlined"
-
 
 class EvalSlice(SliceScreen):
     """A slice of an evaluated crop on the whole screen."""

@@ -172,7 +172,6 @@ class SampleView(Widget, can_focus=True):
         self._reader = SampleReader()
         self._message = ""
         self._strips: list[Strip] = []
-        self._titles: dict[int, tuple[int, tuple[str, ...]]] = {}
 
     def say(self, message: str) -> None:
         """Show words as long as there is no slice."""

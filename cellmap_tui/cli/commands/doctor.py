@@ -41,4 +41,4 @@ def run(_args: argparse.Namespace, context: Context) -> int:
             output.write(printable(f"{SIGNS[check.status]} {check.name:{width}}  {check.value}"))
             if check.remedy:
                 output.write(printable(f"  {'':{width}}  {check.remedy}"))
-    return diagnostics.FAILED if any(check.status == "problem" for check in report.checks) else diagnostics.DONE
+    return diagnostics.FAILED if report.has_problems else diagnostics.DONE

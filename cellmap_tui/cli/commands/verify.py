@@ -23,7 +23,6 @@ EXAMPLES = """\
   cellmap-tui --batch verify --offline                 against what was recorded when the data were fetched
 What was never asked for is "not requested" and no gap. Exit code 1 when something is missing or corrupt.
 """
-SHOWN = 20
 
 
 def add(subparsers: Subparsers) -> None:
