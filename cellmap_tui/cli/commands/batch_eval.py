@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.cli import output
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute, names
 from cellmap_tui.cli.work import run_work
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ def run(args: argparse.Namespace, context: Context) -> int:
     path = listed.expanduser().absolute()
     request = BatchEvalRequest(
         csv_path=path,
-        results_dir=args.results_dir.expanduser().absolute() if args.results_dir else path.parent,
-        truth=args.truth_path.expanduser().absolute() if args.truth_path else None,
+        results_dir=absolute(args.results_dir) or path.parent,
+        truth=absolute(args.truth_path),
         profile=args.profile,
-        classes=tuple(args.classes.replace(",", " ").split()) if args.classes else (),
+        classes=names(args.classes),
         workers=args.workers,
         memory_bytes=parse_size(args.memory) if args.memory else None,
-        store=args.store.expanduser().absolute() if args.store else None,
+        store=absolute(args.store),
         state_dir=context.settings.state_dir,
         test_manifest=args.test_manifest,
     )

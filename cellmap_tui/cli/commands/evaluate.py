@@ -10,6 +10,7 @@ from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.arguments import triple
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute, absolute_word, names
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count, duration, size
@@ -92,26 +93,26 @@ def request_from(args: argparse.Namespace, context: Context) -> EvaluateRequest:
     from cellmap_tui.services.settings import checked_data_root
 
     return EvaluateRequest(
-        submission=_absolute(args.submission_path),
-        truth=_absolute(args.truth_path),
-        predictions=_absolute_word(args.predictions),
+        submission=absolute(args.submission_path),
+        truth=absolute(args.truth_path),
+        predictions=absolute_word(args.predictions),
         crops=args.crops,
-        datasplit=_absolute(args.datasplit),
+        datasplit=absolute(args.datasplit),
         split=args.split,
         profile=args.profile,
-        classes=_names(args.classes) or (),
-        instance_classes=_names(args.instance_classes),
+        classes=names(args.classes),
+        instance_classes=None if args.instance_classes is None else names(args.instance_classes),
         voxel_size_nm=args.voxel_size,
         translation_nm=args.translation,
         axes=args.axes,
         labels=_labels(args.label),
-        mapping=_absolute(args.mapping),
-        result_file=_absolute(args.result_file),
-        csv=_absolute(args.csv),
-        markdown=_absolute(args.markdown),
+        mapping=absolute(args.mapping),
+        result_file=absolute(args.result_file),
+        csv=absolute(args.csv),
+        markdown=absolute(args.markdown),
         workers=args.workers,
         memory_bytes=parse_size(args.memory) if args.memory else None,
-        store=_absolute(args.store),
+        store=absolute(args.store),
         rescore=args.rescore,
         data_root=checked_data_root(context.settings) if args.predictions else None,
         state_dir=context.settings.state_dir,
@@ -247,18 +248,6 @@ def _reporter(context: Context) -> Reporter:
     from cellmap_tui.services.report import SilentReporter
 
     return SilentReporter() if context.quiet or context.json else LineReporter()
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()
-
-
-def _absolute_word(word: str | None) -> str | None:
-    return None if word is None else str(Path(word).expanduser().absolute())
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name for name in text.replace(",", " ").split() if name)
 
 
 def _labels(words: list[str]) -> dict[str, int]:

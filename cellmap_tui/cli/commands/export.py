@@ -11,6 +11,7 @@ from cellmap_tui.cli.arguments import triple
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
 from cellmap_tui.cli.commands.fetch_data import expression, listed, source
+from cellmap_tui.cli.values import absolute
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.services.export_model import FORMATS
@@ -110,14 +111,14 @@ def request_from(args: argparse.Namespace, context: Context) -> ExportRequest:
         format=args.format,
         crops=expression(args.crops) if args.crops else "",
         classes=listed(args.classes),
-        targets=_absolute(args.targets),
+        targets=absolute(args.targets),
         scale=args.scale,
         margin=_voxels(args.margin),
         margin_nm=args.margin_nm,
         raw=args.raw,
         combined=args.combined,
         source=args.source,
-        datasplit=_absolute(args.datasplit),
+        datasplit=absolute(args.datasplit),
         dataset_id=args.dataset_id,
         dataset_name=args.dataset_name,
         file_ending=args.file_ending,
@@ -174,7 +175,3 @@ def _voxels(values: tuple[float, float, float] | None) -> Shape3:
         raise RequestError("--margin counts whole voxels", "use --margin-nm for lengths")
     z, y, x = (int(value) for value in values)
     return (z, y, x)
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import output
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute, names
 from cellmap_tui.cli.work import run_work
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count, number
@@ -73,18 +74,18 @@ def request_from(args: argparse.Namespace, context: Context) -> CountsRequest:
 
     if args.classes is not None and args.targets is not None:
         raise RequestError("--classes and --targets contradict each other", "give one of them")
-    classes = _names(args.classes or DEFAULT_CLASSES)
+    classes = names(args.classes or DEFAULT_CLASSES)
     return CountsRequest(
         data_root=checked_data_root(context.settings),
         classes=() if classes == ("all",) else classes,
-        targets=None if args.targets is None else args.targets.expanduser().absolute(),
-        datasets=_names(args.datasets),
+        targets=absolute(args.targets),
+        datasets=names(args.datasets),
         crops=args.crops,
         objects=not args.no_objects,
         search_path=str(Path(args.search_path).expanduser().absolute()) if args.search_path else "",
         raw_name=args.raw_name,
         crop_name=args.crop_name,
-        output=None if args.output is None else args.output.expanduser().absolute(),
+        output=absolute(args.output),
         state_dir=context.settings.state_dir,
         manifest=args.manifest,
         train_manifest=args.train_manifest,
@@ -150,7 +151,3 @@ def _csv_row(row: CropCount) -> dict[str, Any]:
 
 def _percent(share: float | None) -> str | None:
     return None if share is None else f"{number(float(f'{100 * share:.2g}'))} %"
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple((text or "").replace(",", " ").split())

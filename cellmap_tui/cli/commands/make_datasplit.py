@@ -9,6 +9,7 @@ from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.arguments import triple
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute, names
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count
@@ -104,11 +105,11 @@ def request_from(args: argparse.Namespace, context: Context) -> SplitRequest:
     return SplitRequest(
         csv_path=args.csv_path.expanduser().absolute(),
         data_root=checked_data_root(context.settings),
-        classes=_names(args.classes or DEFAULT_CLASSES),
-        targets=None if args.targets is None else args.targets.expanduser().absolute(),
+        classes=names(args.classes or DEFAULT_CLASSES),
+        targets=absolute(args.targets),
         scale_nm=args.scale,
         coarse_labels=args.coarse_labels,
-        datasets=_names(args.datasets),
+        datasets=names(args.datasets),
         crops=args.crops,
         validate_ratio=args.validate_ratio,
         force_all_classes=_force(args),
@@ -116,9 +117,9 @@ def request_from(args: argparse.Namespace, context: Context) -> SplitRequest:
         group_by=args.group_by,
         k_folds=args.k_folds,
         min_foreground=parse_shares(args.min_foreground) if args.min_foreground else (),
-        train_crops=_names(args.train_crops),
-        validate_crops=_names(args.validate_crops),
-        leave_out=_names(args.leave_out),
+        train_crops=names(args.train_crops),
+        validate_crops=names(args.validate_crops),
+        leave_out=names(args.leave_out),
         search_path=str(Path(args.search_path).expanduser().absolute()) if args.search_path else "",
         raw_name=args.raw_name,
         crop_name=args.crop_name,
@@ -144,7 +145,7 @@ def parse_shares(text: str) -> tuple[tuple[str, float], ...]:
         If one is no number.
     """
     shares = []
-    for word in _names(text):
+    for word in names(text):
         name, equals, value = word.rpartition("=")
         try:
             share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
@@ -156,10 +157,6 @@ def parse_shares(text: str) -> tuple[tuple[str, float], ...]:
             raise RequestError(f"--min-foreground {word} names no class", "as in mito=0.1%")
         shares.append((name, share))
     return tuple(shares)
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple((text or "").replace(",", " ").split())
 
 
 def _force(args: argparse.Namespace) -> ForceAll:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.arguments import triple
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count, duration, printable, size
@@ -102,7 +103,7 @@ def request_from(args: argparse.Namespace, context: Context) -> PackRequest:
     given = args.input_search_path
     return PackRequest(
         input=None if given is None else str(Path(given).expanduser().absolute()),
-        output=_absolute(args.output_path),
+        output=absolute(args.output_path),
         overwrite=args.overwrite,
         workers=args.max_workers,
         memory_bytes=parse_size(args.memory) if args.memory else None,
@@ -111,7 +112,7 @@ def request_from(args: argparse.Namespace, context: Context) -> PackRequest:
         threshold=args.threshold,
         classes=tuple(name for name in (args.classes or "").replace(",", " ").split() if name),
         labels=_labels(args.label),
-        mapping=_absolute(args.mapping),
+        mapping=absolute(args.mapping),
         voxel_size_nm=args.voxel_size,
         translation_nm=args.translation,
         axes=args.axes,
@@ -213,10 +214,6 @@ def _dry_run(request: PackRequest, context: Context) -> int:
     else:
         show_plan(plan)
     return diagnostics.DONE
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()
 
 
 def _labels(words: Sequence[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count, duration, triple, voxel
@@ -86,9 +87,9 @@ def request_from(args: argparse.Namespace, context: Context) -> ProposeRequest:
         data_root=checked_data_root(context.settings),
         state_dir=context.settings.state_dir,
         classes=tuple((args.classes or "").replace(",", " ").split()),
-        targets=_absolute(args.targets),
+        targets=absolute(args.targets),
         crops=args.crops,
-        datasplit=_absolute(args.datasplit),
+        datasplit=absolute(args.datasplit),
         gpu_memory_gb=args.gpu_memory,
         hours=args.hours,
         max_groups=args.groups,
@@ -132,7 +133,3 @@ def _row(group: GroupProposal) -> dict[str, object]:
         "epochs": group.epochs,
         "hours": duration(group.hours * 3600),
     }
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()

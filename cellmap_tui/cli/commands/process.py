@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute, absolute_word, names
 from cellmap_tui.cli.work import run_work, write_result
 from cellmap_tui.text import count, duration, printable, size
 
@@ -72,11 +73,11 @@ def request_from(args: argparse.Namespace, context: Context) -> ProcessRequest:
     from cellmap_tui.services.settings import checked_data_root
 
     return ProcessRequest(
-        recipe=None if args.recipe is None else args.recipe.expanduser().absolute(),
+        recipe=absolute(args.recipe),
         crops=args.crops,
         classes=names(args.classes),
-        predictions=absolute(args.input_path),
-        output=absolute(args.output_path),
+        predictions=absolute_word(args.input_path),
+        output=absolute_word(args.output_path),
         overwrite=args.overwrite,
         workers=args.max_workers,
         memory_bytes=parse_size(args.memory) if args.memory else None,
@@ -122,16 +123,6 @@ def show_plan(plan: ProcessPlan) -> None:
         f"{size(plan.memory_bytes)}, about {duration(plan.eta_s)}; at most {size(plan.scratch_bytes)} in between "
         f"before compression; {size(plan.free_bytes)} free"
     )
-
-
-def absolute(path: str | None) -> str | None:
-    """Return a path or template from the current directory on."""
-    return None if path is None else str(Path(path).expanduser().absolute())
-
-
-def names(text: str | None) -> tuple[str, ...]:
-    """Return names that are separated by commas or blanks."""
-    return tuple((text or "").replace(",", " ").split())
 
 
 def _row(volume: ProcessedVolume) -> dict[str, object]:

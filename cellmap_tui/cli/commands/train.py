@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.cli import diagnostics, output
 from cellmap_tui.cli.commands import Subparsers, add_command
+from cellmap_tui.cli.values import absolute
 from cellmap_tui.cli.work import run_here, run_work, start_job, write_result
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count, duration, size
@@ -93,7 +94,7 @@ def request_from(args: argparse.Namespace, context: Context) -> TrainRequest:
     from cellmap_tui.services.train_prepare import absolute_sets
 
     return TrainRequest(
-        config=_absolute(args.config),
+        config=absolute(args.config),
         sets=absolute_sets(tuple(args.sets), Path.cwd()),
         name=args.name,
         devices=args.devices,
@@ -106,7 +107,7 @@ def request_from(args: argparse.Namespace, context: Context) -> TrainRequest:
         trust=context.trust_config,
         data_root=context.settings.data_root,
         state_dir=context.settings.state_dir,
-        cache_dir=_absolute(args.cache_dir),
+        cache_dir=absolute(args.cache_dir),
     )
 
 
@@ -280,7 +281,7 @@ def _write_script(
         account=args.account,
     )
     script = render_job(job)
-    path = write_job(job, script, _absolute(args.output))
+    path = write_job(job, script, absolute(args.output))
     submit = f"sbatch {path}" if args.cluster == "slurm" else f"bsub < {path}"
     if context.json:
         write_result(
@@ -298,7 +299,7 @@ def _write_script(
 def _init_from(given: Path | None, context: Context) -> Path | None:
     """Return a checkpoint, or a run's folder; a run may be named by its id."""
     if given is None or given.expanduser().exists():
-        return _absolute(given)
+        return absolute(given)
     from cellmap_tui.errors import CellmapError, MissingDataError
     from cellmap_tui.jobs.listing import find_run
     from cellmap_tui.services.settings import checked_runs_root
@@ -307,7 +308,3 @@ def _init_from(given: Path | None, context: Context) -> Path | None:
         return find_run(checked_runs_root(context.settings), str(given)).path
     except CellmapError:
         raise MissingDataError(f"no checkpoint and no run {given}", "give a .pth file or a run's folder") from None
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()

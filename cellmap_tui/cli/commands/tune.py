@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cellmap_tui.cli import output
 from cellmap_tui.cli.catalog_options import add_manifest_options
 from cellmap_tui.cli.commands import Subparsers, add_command
-from cellmap_tui.cli.commands.process import absolute, names
+from cellmap_tui.cli.values import absolute, absolute_word, names
 from cellmap_tui.cli.work import run_work
 from cellmap_tui.errors import RequestError
 from cellmap_tui.text import count, duration, printable
@@ -71,16 +71,16 @@ def request_from(args: argparse.Namespace, context: Context) -> TuneRequest:
     from cellmap_tui.services.tune_model import SIZES, THRESHOLDS, TuneRequest
 
     return TuneRequest(
-        predictions=tuple(str(absolute(path)) for path in args.input_path),
+        predictions=tuple(str(absolute_word(path)) for path in args.input_path),
         crops=args.crops,
-        datasplit=_absolute(args.datasplit),
+        datasplit=absolute(args.datasplit),
         classes=names(args.classes),
-        recipe=_absolute(args.recipe),
+        recipe=absolute(args.recipe),
         thresholds=tuple(_numbers("--thresholds", args.thresholds)) or THRESHOLDS,
         sizes=tuple(_whole("--sizes", args.sizes)) or SIZES,
         smoothings_nm=tuple(_numbers("--smoothings", args.smoothings)) or (0.0,),
         output=(args.output or Path("recipe.toml")).expanduser().absolute(),
-        table=_absolute(args.table),
+        table=absolute(args.table),
         overwrite=args.overwrite,
         profile=args.profile,
         seed=args.seed,
@@ -166,7 +166,3 @@ def _whole(flag: str, text: str | None) -> list[int]:
     if any(value != int(value) for value in values):
         raise RequestError(f"{flag} {text}: not whole numbers")
     return [int(value) for value in values]
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()
