@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 REACH = 64
 """Objects that reach no further beyond their block are read with it."""
-BYTES_PER_VOXEL = 60
-"""What splitting takes for a voxel of an object's box."""
 
 
 @dataclass(frozen=True, slots=True)
