@@ -45,14 +45,15 @@ def launch(run: RunDir, worker: Sequence[str] = WORKER) -> int:
     Raises
     ------
     RefusedError
-        If the run is running already.
+        If the run is running already, or another start of it did the work meanwhile.
     CellmapError
         If the process ended before it began to work; the message carries the end of its log, and
         the run is marked as failed.
     """
-    refuse_if_done(run)
+    pid_before = _pid_of(run)
     if is_locked(run.lock_path):
         raise already_running(run.lock_path)
+    refuse_if_done(run)
     process = _start(run, worker)
     # The process is waited for, so that no zombie stays while this one lives on.
     threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
@@ -61,7 +62,7 @@ def launch(run: RunDir, worker: Sequence[str] = WORKER) -> int:
         if _has_begun(run, process.pid):
             return process.pid
         if process.poll() is not None and not _has_begun(run, process.pid):
-            raise _failed_start(run, process.returncode)
+            raise _failed_start(run, process.returncode, pid_before)
         time.sleep(_POLL_S)
     return process.pid
 
@@ -92,24 +93,31 @@ def _working_dir(run: RunDir) -> Path:
 
 
 def _has_begun(run: RunDir, pid: int) -> bool:
+    return _pid_of(run) == pid
+
+
+def _pid_of(run: RunDir) -> int | None:
     try:
         state = read_state(run.state_path)
     except DataError:
-        return False
-    return state is not None and state.pid == pid
+        return None
+    return state.pid if state is not None else None
 
 
-def _failed_start(run: RunDir, exit_code: int) -> CellmapError:
+def _failed_start(run: RunDir, exit_code: int, pid_before: int | None) -> CellmapError:
     last = _last_line(run)
     if is_locked(run.lock_path):
-        return RefusedError(
-            f"run {run.run_id} is already running", f"watch it with `cellmap-tui runs follow {run.run_id}`"
-        )
+        return already_running(run.lock_path)
     error = CellmapError(
         f"the job of run {run.run_id} ended before it began (exit code {exit_code})" + (f": {last}" if last else ""),
         f"its output is in {run.log_path}",
     )
     with RunLock(run.lock_path):
+        if _pid_of(run) not in {None, pid_before}:  # what the other start wrote of its end stands
+            return RefusedError(
+                f"run {run.run_id} was started twice; the other start did the work",
+                f"look at it with `cellmap-tui runs show {run.run_id}`",
+            )
         _record_failure(run, error)
     return error
 

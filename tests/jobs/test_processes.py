@@ -122,6 +122,22 @@ def test_of_many_starts_at_once_one_does_the_work(runs_root):
     assert all(isinstance(outcome, int | RefusedError) for outcome in outcomes)
 
 
+LATE = """
+import subprocess, sys
+subprocess.run([sys.executable, *sys.argv[1:]], check=True)
+sys.exit(3)
+"""
+"""A process that comes to the run when another one has done its work."""
+
+
+def test_a_start_that_comes_too_late_is_refused_and_what_the_other_did_stands(runs_root):
+    run = queued_count(runs_root)
+    with pytest.raises(RefusedError, match="the other start did the work"):
+        launch(run, [sys.executable, "-c", LATE, *WORKER[1:]])
+    assert summarise(run).state == "done"
+    assert states(run) == ["queued", "running", "done"]
+
+
 def test_pause_resume_and_stop_by_control_file(runs_root):
     run, pid, _ = waiting_job(runs_root)
     pause_run(run, "ada@lab")
