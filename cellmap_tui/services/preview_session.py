@@ -155,11 +155,14 @@ class PreviewSession:
         def after(step: Step, carried: Carried) -> None:
             if is_stale():
                 raise Stopped("a newer preview is wanted")
-            values = carried.volume.read(everything)
-            foreground = int(np.count_nonzero(values)) if carried.form != "probability" else None
-            objects = carried.objects.count if carried.objects else None
-            settled = carried if carried.objects is not None else replace(carried, volume=Held(np.asarray(values)))
-            kept.append((step, settled, PreviewStep(step.words, foreground, objects)))
+            if carried.objects is not None:
+                # What objects have in voxels is known: they are read only where they are looked at.
+                told = PreviewStep(step.words, int(carried.objects.facts.sizes[1:].sum()), carried.objects.count)
+                kept.append((step, carried, told))
+            else:
+                values = np.asarray(carried.volume.read(everything))
+                foreground = int(np.count_nonzero(values)) if carried.form != "probability" else None
+                kept.append((step, replace(carried, volume=Held(values)), PreviewStep(step.words, foreground, None)))
             self._done[context] = (slab, list(kept))
 
         carried = kept[-1][1] if kept else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from cellmap_tui.challenge.targets import CORE_SEED_VOXELS
 from cellmap_tui.volumes.blocks import Computed, around
-from cellmap_tui.volumes.object_kernels import UNSET, relax
+from cellmap_tui.volumes.object_kernels import compare_keys, fill_keys, relax
 from cellmap_tui.volumes.object_labels import find_objects, ordered, sized
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _SIDES = (-1, 0, 1)
 _NEIGHBOURS = [step for step in itertools.product(_SIDES, _SIDES, _SIDES) if any(step)]
-_LOW = np.uint64(0xFFFFFFFF)
 _FINENESS = 16
 """Lengths are whole numbers of sixteenths of the shortest voxel edge."""
 
@@ -69,7 +68,7 @@ def grown(seeds: Objects, mask: Readable, work: Workspace, name: str, voxel_size
     pieces = find_objects(without, work, f"{name}-pieces")
 
     def read(box: Box) -> Voxels:
-        numbers = (keys.read(box) & _LOW).astype(np.uint32)
+        numbers = keys.read(box).astype(np.uint32)
         if pieces.count:
             others = pieces.read(box)
             numbers = np.where(others > 0, others + np.uint32(seeds.count), numbers)
@@ -114,21 +113,16 @@ def _grow_block(
     if not inside.any():
         return []
     wide, place = around(box, (1, 1, 1), mask.shape)
-    given = np.full(inside.shape, UNSET, np.uint64)
-    low = [1 - p.start for p in place]
-    held = given[tuple(slice(a, a + n) for a, n in zip(low, wide.shape, strict=True))]
-    held[...] = keys.read(wide)
-    held[held == 0] = UNSET
-    before = given[core].copy()
-    if is_first:
-        numbers = seeds.read(box).astype(np.uint64)
-        given[core] = np.where(numbers > 0, numbers, given[core])
+    before = keys.read(wide)
+    numbers = seeds.read(box) if is_first else np.zeros((0, 0, 0), np.uint32)
+    given = np.empty(inside.shape, np.uint64)
+    fill_keys(before, numbers, np.array([1 - p.start for p in place]), given)
     relax(given, inside, neighbours.steps, neighbours.weights)
     after = given[core]
-    changed = after != before
-    if not changed.any():
+    changed = np.empty(box.shape, np.bool_)
+    if not compare_keys(before[place], after, changed):
         return []
-    keys.write(box, np.where(after == UNSET, np.uint64(0), after))
+    keys.write(box, after)
     return [step for step in _NEIGHBOURS if changed[_face(step)].any()]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cellmap_tui.volumes.blocks import Computed, around
 from cellmap_tui.volumes.geometry import Box
-from cellmap_tui.volumes.object_kernels import survey
+from cellmap_tui.volumes.object_kernels import looked_up, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ class Objects:
 
     def read(self, box: Box) -> Voxels:
         """Return object numbers, uint32."""
-        return np.take(self.table, self.numbered.read(box))
+        return taken(self.table, self.numbered.read(box))
 
     def kept(self, keep: NDArray[np.bool_]) -> Objects:
         """Return some of the objects, numbered anew.
@@ -126,11 +126,27 @@ def find_objects(
         core = labels[tuple(slice(0, n) for n in box.shape)]
         facts = survey_block(core, count, box, mask.shape)
         stage.keep(str(number), sizes=facts.sizes, first=facts.first, boxes=facts.boxes, **_beyond(labels, box))
-        numbers.write(box, np.where(core > 0, core + np.uint32(offset), np.uint32(0)))
+        if count:
+            numbers.write(box, np.where(core > 0, core + np.uint32(offset), np.uint32(0)) if offset else core)
         stage.mark(number, count=count, offset=offset)
         offset += count
         work.advance(box.voxels)
     return _joined(numbers, stage, blocks, offset, work)
+
+
+def taken(table: Voxels, numbers: Voxels) -> Voxels:
+    """Return what stands in a table for each number; as ``np.take``, without turning the numbers into indices first.
+
+    Parameters
+    ----------
+    table
+        One value a number, ``[n]``.
+    numbers
+        uint32, all below `n`.
+    """
+    found = np.empty(numbers.shape, table.dtype)
+    looked_up(table, np.ascontiguousarray(numbers).ravel(), found.ravel())
+    return found
 
 
 def empty_facts(count: int) -> Facts:
@@ -199,8 +215,10 @@ def without_holes(mask: Readable, work: Workspace, name: str, max_voxels: int | 
     if max_voxels is not None:
         holes &= outside.facts.sizes <= max_voxels
     holes[0] = False
+    if not holes.any():
+        return mask
     is_hole = holes[outside.table]
-    return Computed(mask.shape, lambda box: (mask.read(box) != 0) | np.take(is_hole, outside.numbered.read(box)))
+    return Computed(mask.shape, lambda box: (mask.read(box) != 0) | taken(is_hole, outside.numbered.read(box)))
 
 
 def sized(objects: Objects, least: int = 0, most: int | None = None) -> Objects:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import math
 import shutil
 from typing import TYPE_CHECKING
 
@@ -167,6 +170,41 @@ def test_objects_grow_from_cores_across_blocks_as_in_one_pass(
     assert np.array_equal(labels > 0, mask)
     assert one.count > cc3d.connected_components(mask, connectivity=26, return_N=True)[1]
     assert all(cc3d.connected_components(labels == n, connectivity=26, return_N=True)[1] == 1 for n in range(1, 9))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.tuples(*[st.integers(1, 24)] * 2, st.integers(1, 60)), st.floats(0.3, 0.9))
+def test_every_voxel_goes_to_the_seed_with_the_shortest_way(
+    seed: int, shape: tuple[int, int, int], share: float
+) -> None:
+    rng, size = np.random.default_rng(seed), (10.0, 4.0, 6.0)
+    mask = rng.random(shape) < share
+    core = mask & (rng.random(shape) < 0.05)
+    seeds = cc3d.connected_components(core, connectivity=26)
+    found = grown_from_cores(Held(core), Held(mask), Workspace(), "g", size, 1).read(_whole(shape))
+    nearest = _nearest_seeds(np.asarray(seeds), mask, size)
+    reached = nearest > 0
+    assert np.array_equal(found > 0, mask)
+    assert _is_renumbered(found[reached], nearest[reached])
+
+
+def _nearest_seeds(seeds: NDArray[np.integer], mask: NDArray[np.bool_], size: tuple[float, ...]) -> NDArray[np.int64]:
+    """Return the number of the seed with the shortest way to each voxel, by a queue of voxels."""
+    steps = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
+    lengths = [round(16 * math.dist((0, 0, 0), np.multiply(step, size)) / min(size)) for step in steps]
+    owner = np.zeros(mask.shape, np.int64)
+    waiting = [(0, int(seeds[place]), place) for place in map(tuple, np.argwhere(seeds))]
+    heapq.heapify(waiting)
+    while waiting:
+        length, number, place = heapq.heappop(waiting)
+        if owner[place]:
+            continue
+        owner[place] = number
+        for step, way in zip(steps, lengths, strict=True):
+            to = tuple(int(a + b) for a, b in zip(place, step, strict=True))
+            if all(0 <= a < n for a, n in zip(to, mask.shape, strict=True)) and mask[to] and not owner[to]:
+                heapq.heappush(waiting, (length + way, number, to))
+    return owner
 
 
 def test_touching_boxes_are_cut_halfway_between_their_cores() -> None:
