@@ -77,6 +77,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@contextlib.contextmanager
+def silent_address():
+    """Hold a loopback port at which nobody answers, so that nobody else takes it meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
 def _start(root, options):
     port = free_port()
     beside = Path(sys.executable).with_name("rclone")

@@ -27,6 +27,7 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 8.0
 _MOST_SLOWED = 50  # of one object, while others are answered: then the server means this one
 _SCOUT_EVERY_S = 5.0
+_SCOUT_ANSWERS_S = 1.0
 _FINAL = {Kind.ABSENT, Kind.DENIED, Kind.FATAL, Kind.OFFLINE}
 
 
@@ -184,7 +185,7 @@ class Calls:
             self._scouts_at = now + _SCOUT_EVERY_S
             self._scout = asyncio.create_task(self._learn_retry_after(key))
         if self._scout is not None and not self._scout.done():
-            await asyncio.wait({self._scout}, timeout=1.0)
+            await asyncio.wait({self._scout}, timeout=_SCOUT_ANSWERS_S)
 
     async def _learn_retry_after(self, key: str) -> None:
         self.requests += 1

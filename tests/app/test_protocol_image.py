@@ -149,9 +149,12 @@ async def test_half_cells_stand_below_dialogs_and_toasts(terminal):
         assert not picture.display
         await pilot.press("escape")
         await pictured(app, pilot)
-        app.notify("look here", timeout=0.3)
+        app.notify("look here", timeout=600)
         await pilot.pause()
         assert not picture.display
+        app.clear_notifications()
+        app.toasts_end_s = 0.0
+        app.notify("and gone", timeout=0.1)
         assert SIXEL in await pictured(app, pilot)
 
 

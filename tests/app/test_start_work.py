@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import tifffile
@@ -30,11 +32,10 @@ def request(tmp_path, name="em.tif"):
 
 async def until(pilot, condition):
     """Let the app work until something shows."""
-    for _ in range(1000):
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s, text_of(pilot.app)
         await pilot.pause(0.01)
-        if condition():
-            return
-    raise AssertionError(text_of(pilot.app))
 
 
 async def test_a_command_opens_with_its_options_and_plan_and_starts_as_a_job(settings, tmp_path):

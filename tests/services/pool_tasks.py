@@ -28,11 +28,22 @@ def do(payload, tell):
     if what == "memory":
         raise MemoryError
     if what == "together":
+        return _most(Path(rest[0]), rest[1])
+    if what == "meet":
         return _meet(Path(rest[0]), rest[1])
     return what
 
 
 def _meet(folder, name):
+    """Work until another task has begun, and say how many have; a task that works alone never sees one."""
+    (folder / name).touch()
+    deadline_s = time.monotonic() + 60
+    while (begun := len(list(folder.iterdir()))) < 2 and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    return begun
+
+
+def _most(folder, name):
     """Say how many tasks are at work at the same time."""
     (folder / name).touch()
     deadline_s = time.monotonic() + 0.3

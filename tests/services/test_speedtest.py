@@ -12,7 +12,7 @@ from cellmap_tui.errors import CellmapError, MissingDataError, RequestError, Sto
 from cellmap_tui.services.fetch_rate import read_rate
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.services.speedtest import SpeedPoint, SpeedtestRequest, _enough, _suggestion, speedtest
-from tests.s3 import free_port, serve_s3
+from tests.s3 import serve_s3, silent_address
 
 BUCKET = "speed-test"
 LEVEL = "jrc_cos7-1a/jrc_cos7-1a.zarr/recon-1/em/fibsem-uint8/s2"
@@ -96,8 +96,11 @@ def test_a_bucket_that_is_not_there_is_said(server):
 
 
 def test_an_address_where_nobody_answers_is_said_with_what_to_check(server):
-    with pytest.raises(CellmapError, match="cannot be read: no connection") as caught:
-        speedtest(asked(server, endpoint_url=f"http://127.0.0.1:{free_port()}"), Told())
+    with (
+        silent_address() as address,
+        pytest.raises(CellmapError, match="cannot be read: no connection") as caught,
+    ):
+        speedtest(asked(server, endpoint_url=address), Told())
     assert "proxy settings" in caught.value.remedy
 
 

@@ -112,6 +112,7 @@ class Told(SilentTransferReport):
         self.checks = 0
         self.seen = []
         self.on_checkpoint = lambda: None
+        self.on_waiting = lambda: None
 
     def settled(self, transfer, state):
         """Keep it."""
@@ -122,8 +123,9 @@ class Told(SilentTransferReport):
         self.seen.append(progress)
 
     def waiting(self, since_s, reason):
-        """Keep it."""
+        """Keep it, and do what the test wants."""
         self.waits.append(SimpleNamespace(since_s=since_s, reason=reason))
+        self.on_waiting()
 
     def resumed(self, waited_s):
         """Keep it."""

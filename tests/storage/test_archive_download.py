@@ -13,6 +13,7 @@ from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.storage.archive_client import ArchiveChangedError, ArchiveClient
 from cellmap_tui.storage.archive_download import ArchiveFile, DownloadOptions, bytes_on_disk, download
 from cellmap_tui.storage.bucket import BucketAddress
+from tests.s3 import silent_address
 from tests.storage.archive_data import KEY, PATH
 from tests.storage.range_server import Bucket, RangeServer
 
@@ -191,12 +192,11 @@ def test_nobody_at_the_address_ends_after_the_patience(client, bucket, tmp_path)
         def warning(self, message):
             warnings.append(message)
 
-    with RangeServer(bucket) as gone:
-        address = BucketAddress(gone.url)
-    nobody = ArchiveClient(address, 4)
-    options = DownloadOptions(part_bytes=PART, connections=2, pause_s=0.2, patience_s=0.5)
-    with pytest.raises(CellmapError, match="nobody has answered"):
-        download(nobody, file, options, Listener())
+    options = DownloadOptions(part_bytes=PART, connections=2, pause_s=0.2, patience_s=3.0)
+    with silent_address() as address:
+        nobody = ArchiveClient(BucketAddress(address), 4)
+        with pytest.raises(CellmapError, match="nobody has answered"):
+            download(nobody, file, options, Listener())
     assert any("waiting for the network since" in words for words in warnings)
     file.close()
     nobody.close()

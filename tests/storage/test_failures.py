@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
@@ -33,11 +34,16 @@ ONCE_EACH = {
 }
 
 
+def silence_s(fault):
+    """How long to wait for an answer: a server on a busy machine is silent for a while too."""
+    return 1.0 if fault.kind in {"stall", "silent"} else 20.0
+
+
 @pytest.mark.parametrize("fault", ONCE_EACH.values(), ids=ONCE_EACH.keys())
 def test_an_answer_spoiled_once_is_asked_for_again(world, fault):
     world.fill(12)
     world.proxy.decide = First(fault)
-    outcome = world.run(silence_s=0.5)
+    outcome = world.run(silence_s=silence_s(fault))
     assert (outcome.fetched, outcome.failed, outcome.vanished) == (12, (), 0)
     assert world.is_same()
     assert max(world.proxy.gets().values()) <= 3
@@ -59,7 +65,7 @@ FOR_EVER = {
 def test_an_answer_spoiled_for_ever_is_named_and_nothing_is_stored(world, fault, kind):
     keys = list(world.fill(12))
     world.proxy.decide = First(fault, part=keys[3], times=10_000)
-    outcome = world.run(silence_s=0.3, retries=2)
+    outcome = world.run(silence_s=silence_s(fault), retries=2)
     assert [(failure.key, failure.kind, failure.tries) for failure in outcome.failed] == [(keys[3], kind, 3)]
     assert world.address.endpoint_url in outcome.failed[0].message
     assert (outcome.fetched, outcome.is_complete, outcome.ended) == (11, False, None)
@@ -147,38 +153,41 @@ def test_a_bucket_that_does_not_exist_ends_the_run_and_makes_nothing_absent(worl
     assert "no-such-bucket" in outcome.ended.message
 
 
-def test_retry_after_is_honoured(world):
+def test_retry_after_is_honoured(world, monkeypatch):
+    """The first who is told asks once more, for how long; then all are quiet until that time is over."""
+    monkeypatch.setattr("cellmap_tui.storage.calls._SCOUT_ANSWERS_S", 60.0)
     world.fill(30)
-    began = []
+    asked, again = set(), []
 
     def busy(request):
-        began.append(request.at_s)
-        return status(503, "SlowDown", retry_after=2) if request.at_s < began[0] + 1.5 else None
+        if request.key in asked:
+            again.append(request.at_s)
+        is_told = request.key not in asked or len(again) == 1
+        asked.add(request.key)
+        return status(503, "SlowDown", retry_after=2) if is_told else None
 
     world.proxy.decide = busy
     assert world.run().is_complete
-    # Told once, all are quiet until the time is over.
-    assert not [at for at in began if began[0] + 0.5 < at < began[0] + 2]
-    assert len(began) <= 64 + 30
+    assert min(again[1:]) >= again[0] + 2
+    assert len(world.proxy.log) == 1 + 2 * 30
 
 
 def test_a_limit_of_requests_a_second_is_found_and_used(world):
-    world.fill(300, size=(50, 100))
-    world.proxy.decide = RateLimit(150)
+    world.fill(200, size=(50, 100))
+    world.proxy.decide = RateLimit(50)  # less than any machine asks for, however busy
     outcome = world.run()
     assert outcome.is_complete
-    assert len(world.proxy.log) <= 1.3 * 300 + 64
+    assert len(world.proxy.log) <= 1.3 * 200 + 64
     assert min(progress.width for progress in world.report.seen) < 32
 
 
 @pytest.mark.slow
-def test_a_limit_of_200_requests_a_second_is_used_with_few_refusals(world):
+def test_a_limit_of_200_requests_a_second_costs_few_refusals(world):
+    """That most of the limit is used is tested where the time is made up, with the width of requests."""
     world.fill(3000, size=(50, 100))
-    world.proxy.decide = limit = RateLimit(200)
-    outcome = world.run()
-    assert outcome.is_complete
+    world.proxy.decide = RateLimit(200)
+    assert world.run().is_complete
     assert len(world.proxy.log) <= 1.3 * 3000
-    assert limit.allowed >= 0.85 * 200 * outcome.seconds
 
 
 def test_noise_changes_no_byte_and_costs_few_requests(world):
@@ -197,9 +206,9 @@ def test_an_outage_is_waited_for_and_fails_nothing(world):
         if len(world.report.states) >= 20 and not world.report.waits:
             world.report.on_checkpoint = lambda: None
             world.proxy.go_down()
-            world.proxy.come_back_after(1.5)
 
     world.report.on_checkpoint = pull_the_plug
+    world.report.on_waiting = lambda: world.proxy.come_back_after(1)
     before_s = time.time()
     outcome = world.run(width=4, retries=1)
     assert (outcome.fetched, outcome.failed, outcome.ended) == (150, (), None)
@@ -212,8 +221,8 @@ def test_an_outage_is_waited_for_and_fails_nothing(world):
 
 def test_an_outage_of_resets_is_an_outage_too(world):
     world.fill(40)
-    ends_at = time.monotonic() + 2
-    world.proxy.decide = lambda request: Fault("reset") if time.monotonic() < ends_at else None
+    world.proxy.decide = lambda request: Fault("reset")
+    world.report.on_waiting = lambda: threading.Timer(1, setattr, (world.proxy, "decide", None)).start()
     outcome = world.run(retries=1)
     assert (outcome.fetched, outcome.failed) == (40, ())
     assert len(world.report.waits) == 1
