@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import string
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,24 @@ def checked_name(name: str, what: str = "name") -> str:
         f"{what} {shown!r} cannot be a folder name",
         "use up to 100 letters, digits and . _ + - and begin with a letter, digit or _",
     )
+
+
+def template_fields(template: str) -> list[str]:
+    """Return the fields of a folder for results, such as ``out/{dataset}/{crop}``; a plain folder has none.
+
+    Raises
+    ------
+    RequestError
+        If it has another field than ``{dataset}`` and ``{crop}``, or a brace alone.
+    """
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError:
+        fields = ["{"]
+    wrong = next((name for name in fields if name not in ("dataset", "crop")), None)
+    if wrong is not None:
+        raise RequestError(f"output {template!r}: {{{wrong}}} means nothing", "use {dataset} and {crop}")
+    return fields
 
 
 def store_path(dataset: str) -> PurePosixPath:

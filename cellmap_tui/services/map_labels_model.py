@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001 - msgspec reads the annotations
-from cellmap_tui.challenge.layout import checked_name
+from cellmap_tui.challenge.layout import checked_name, template_fields
 from cellmap_tui.errors import RequestError
 
 Origin = Literal["auto", "classes", "all"]
@@ -27,7 +27,6 @@ are needed are not on disk; could not be read."""
 COMBINED = "combined"
 """Name of the volume with the ids of all targets."""
 DEFAULT_CROPS = "local split:train"
-_FIELDS = ("dataset", "crop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,8 @@ class MapLabelsRequest:
             raise RequestError("no targets are named", "give --targets FILE, or --classes mito,er for one each")
         if not (self.combined or self.separate):
             raise RequestError("nothing to write", "write a volume for each target, or one with all of them")
-        _check_output(self)
+        if template_fields(self.output) and self.input is not None:
+            raise RequestError("an input of one's own has no {dataset} and no {crop}", "give a folder with -o")
         _check_input(self)
         if self.seed_distance_nm is not None and not (
             math.isfinite(self.seed_distance_nm) and self.seed_distance_nm > 0
@@ -223,20 +223,6 @@ class MapLabelsResult:
     def exit_code(self) -> int:
         """1 where a volume could not be made, 0 otherwise."""
         return 1 if any(volume.state in ("missing", "failed") for volume in self.volumes) else 0
-
-
-def _check_output(request: MapLabelsRequest) -> None:
-    import string
-
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(request.output) if name is not None]
-    except ValueError:
-        fields = ["{"]
-    wrong = next((name for name in fields if name not in _FIELDS), None)
-    if wrong is not None:
-        raise RequestError(f"output {request.output!r}: {{{wrong}}} means nothing", "use {dataset} and {crop}")
-    if fields and request.input is not None:
-        raise RequestError("an input of one's own has no {dataset} and no {crop}", "give a folder with -o")
 
 
 def _check_input(request: MapLabelsRequest) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001 - models are read by their annotations
+from cellmap_tui.challenge.layout import template_fields
 from cellmap_tui.errors import RequestError
 
 Dtype = Literal["uint8", "float16", "float32"]
@@ -25,7 +25,6 @@ DEFAULT_CROPS = "test"
 TEMPLATE = "predictions/{dataset}.zarr/{crop}"
 """Below the data root."""
 MAX_DEVICES = 64
-_FIELDS = ("dataset", "crop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class PredictRequest:
         if self.classes and self.all_classes:
             raise RequestError("--classes and --all-classes contradict each other", "give one of them")
         _check_box(self)
-        _check_output(self)
+        template_fields(self.output)
         # A job may run in another folder than the one in which these were named.
         object.__setattr__(self, "checkpoints", tuple(_absolute(place) for place in self.checkpoints))
         if self.ensemble is not None:
@@ -262,13 +261,3 @@ def _check_box(request: PredictRequest) -> None:
     low, high = request.box_nm
     if not all(math.isfinite(a) and math.isfinite(b) and a < b for a, b in zip(low, high, strict=True)):
         raise RequestError(f"the box from {low} to {high} nm is empty", "give lower and upper corner, z, y, x")
-
-
-def _check_output(request: PredictRequest) -> None:
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(request.output) if name is not None]
-    except ValueError:
-        fields = ["{"]
-    wrong = next((name for name in fields if name not in _FIELDS), None)
-    if wrong is not None:
-        raise RequestError(f"output {request.output!r}: {{{wrong}}} means nothing", "use {dataset} and {crop}")
