@@ -44,7 +44,7 @@ def serve_s3(root, *options):
         yield server
     finally:
         server.process.terminate()
-        server.process.wait(20)
+        server.process.wait(300)
 
 
 def fill(folder, objects):
@@ -94,7 +94,7 @@ def _start(root, options):
         [*command, "--dir-cache-time", "0", *options, str(root)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     scheme = "https" if "--cert" in options else "http"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         if _listens(port):
             return S3Server(f"{scheme}://127.0.0.1:{port}", Path(root), process)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
-DEADLINE_S = 60.0
+DEADLINE_S = 600.0
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:

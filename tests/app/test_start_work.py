@@ -32,7 +32,7 @@ def request(tmp_path, name="em.tif"):
 
 async def until(pilot, condition):
     """Let the app work until something shows."""
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline_s, text_of(pilot.app)
         await pilot.pause(0.01)

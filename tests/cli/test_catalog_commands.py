@@ -107,7 +107,7 @@ def test_debug_shows_where_an_error_came_from(cellmap):
 
 def test_a_closed_pipe_ends_quietly(environ):
     line = f'"{sys.executable}" -m cellmap_tui crops --annotations --csv | head -1'
-    done = subprocess.run(["bash", "-c", line], env=environ, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(["bash", "-c", line], env=environ, capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.startswith("crop,dataset,split,class")
     assert done.stderr == ""
 

@@ -146,7 +146,7 @@ main(sys.argv[1:])
 def test_a_killed_evaluation_goes_on_by_resuming_its_run(cellmap, case, environ, tmp_path):
     words = ["--batch", "evaluate", *case, "-w", "1", "-r", "R.json"]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *words], env=environ, cwd=tmp_path, check=False, timeout=120
+        [sys.executable, "-c", KILLED, *words], env=environ, cwd=tmp_path, check=False, timeout=600
     )
     assert killed.returncode == -signal.SIGKILL
     run_id = next((tmp_path / "runs").iterdir()).name

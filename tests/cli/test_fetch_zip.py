@@ -30,7 +30,7 @@ def run(tmp_path):
 
         def call(*options):
             command = [sys.executable, "-m", "cellmap_tui", "fetch-data", "--zip", *options, *words]
-            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environ)
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environ)
 
         yield call
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WORKER = (sys.executable, str(HERE / "worker.py"))
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 
 
 def wait_until(is_so: Callable[[], object], what: str = "") -> None:

@@ -46,7 +46,7 @@ def test_the_signal_of_the_queue_stops_the_job_and_requeues_it(runs_root, tmp_pa
     run = create_run(runs_root, "wait", WaitRequest(tmp_path / "never"), [])
     process = started(run, tmp_path, queue)
     process.send_signal(number)
-    assert process.wait(60) == 0
+    assert process.wait(600) == 0
     assert (tmp_path / "asked.txt").read_text(encoding="utf-8") == "requeue 77\n"
     assert summarise(run).state == "stopped"
 
@@ -55,14 +55,14 @@ def test_lsf_requeues_by_an_exit_code(runs_root, tmp_path, queue):
     run = create_run(runs_root, "wait", WaitRequest(tmp_path / "never"), [])
     process = started(run, tmp_path, queue, kind="lsf")
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(60) == 99
+    assert process.wait(600) == 99
 
 
 def test_a_run_that_a_user_stops_is_not_requeued(runs_root, tmp_path, queue):
     run = create_run(runs_root, "wait", WaitRequest(tmp_path / "never"), [])
     process = started(run, tmp_path, queue)
     ask_stop(run, "ada@lab")
-    assert process.wait(60) == 130
+    assert process.wait(600) == 130
     assert not (tmp_path / "asked.txt").exists()
 
 

@@ -224,7 +224,7 @@ def test_a_signal_stops_the_work_at_its_next_step(runs_root, number):
     run = create_run(runs_root, "wait", WaitRequest(runs_root / "never"))
     process = in_place(run)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert (process.returncode, said) == (130, b"")
     assert states(run) == ["queued", "running", "stopping", "stopped"]
     assert all_events(run)[-1].fields["by"] == number.name
@@ -237,7 +237,7 @@ def test_a_second_signal_stops_work_that_comes_to_no_step(runs_root):
     wait_until(lambda: state_of(run) == "stopping")
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert (process.returncode, said) == (130, b"")
     assert states(run)[-1] == "stopped"
 

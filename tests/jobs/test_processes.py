@@ -92,7 +92,7 @@ def test_a_second_start_of_a_running_run_is_refused_and_harms_nothing(runs_root)
         launch(run, WORKER)
     with pytest.raises(RequestError, match="is running"):
         resume_run(run, worker=WORKER)
-    direct = subprocess.run([*WORKER, str(run.path)], capture_output=True, check=False, timeout=60)
+    direct = subprocess.run([*WORKER, str(run.path)], capture_output=True, check=False, timeout=600)
     assert direct.returncode == 3
     assert b"already running" in direct.stderr
     assert (summarise(run).state, summarise(run).pid) == ("running", pid)
@@ -254,7 +254,7 @@ def test_a_job_outlives_its_terminal_and_the_app_that_started_it(runs_root, endi
     if ending == "app killed":
         app.kill()
     os.close(terminal)
-    assert app.wait(timeout=60) == -killed_by
+    assert app.wait(timeout=600) == -killed_by
     seen = len(all_events(run))
     wait_until(lambda: len(all_events(run)) > seen, "the job goes on")
     assert summarise(run).state == "running"
@@ -289,7 +289,7 @@ def test_a_killed_viewer_harms_neither_job_nor_other_viewers(runs_root):
     assert viewers[1].stdout is not None
     with viewers[1].stdout as said:
         assert said.read().split() == ["state", "result", "state"]
-    assert viewers[1].wait(timeout=60) == 0
+    assert viewers[1].wait(timeout=600) == 0
     assert summarise(run).state == "done"
 
 

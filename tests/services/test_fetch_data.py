@@ -196,7 +196,7 @@ def test_a_fetch_killed_at_any_point_ends_with_the_same_bytes_and_repeats_only_w
 def test_two_fetches_into_one_folder_both_end_right(world):
     world.proxy.delay_s = 0.005
     processes = [start(world.request("1,2,3", num_workers=4)) for _ in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(600) for process in processes] == [0, 0]
     assert world.same_bytes()
 
 

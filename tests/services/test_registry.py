@@ -35,4 +35,4 @@ def test_reading_the_table_imports_no_service():
         "expected = {'services', 'services.registry', 'errors', 'text', 'version'}\n"
         "assert loaded <= {f'cellmap_tui.{name}' for name in expected}, loaded"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

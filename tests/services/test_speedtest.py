@@ -132,10 +132,10 @@ def test_the_command_answers_in_json_and_in_words(server, tmp_path):
     words = ["--endpoint-url", server.url, "--bucket", BUCKET, "--runs-root", str(tmp_path), "--batch"]
     command = [sys.executable, "-m", "cellmap_tui", "speedtest", "--widths", "4", "--seconds", "0.2", *words]
     environ = {"CELLMAP_TUI_STATE_DIR": str(tmp_path / "state"), "CELLMAP_TUI_CONFIG_DIR": str(tmp_path / "config")}
-    ran = subprocess.run([*command, "--json"], capture_output=True, check=True, timeout=60, env=environ)
+    ran = subprocess.run([*command, "--json"], capture_output=True, check=True, timeout=600, env=environ)
     last = json.loads(ran.stdout.splitlines()[-1])
     assert (last["event"], last["command"]) == ("result", "speedtest")
     assert last["value"]["points"][0]["width"] == 4
-    people = subprocess.run(command, capture_output=True, check=True, timeout=60, env=environ, text=True).stdout
+    people = subprocess.run(command, capture_output=True, check=True, timeout=600, env=environ, text=True).stdout
     assert "in flight" in people
     assert "--num-workers" in people

@@ -307,7 +307,7 @@ def test_the_last_reading_is_found_before_a_torn_end(tmp_path):
 
 
 def wait_for(condition: threading.Event) -> None:
-    assert condition.wait(30)
+    assert condition.wait(300)
 
 
 def test_readings_are_written_while_the_work_goes_on(tmp_path):

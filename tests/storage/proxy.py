@@ -100,7 +100,7 @@ class FaultProxy:
             lambda: self._loop.call_later(seconds, lambda: self._loop.create_task(self._listen(self.port)))
         )
 
-    def wait_for(self, condition, timeout_s=60):
+    def wait_for(self, condition, timeout_s=300):
         """Wait until `condition(log)` holds; return whether it does."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -110,7 +110,7 @@ class FaultProxy:
         return False
 
     def _call(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
 
     def _run(self, started):
         asyncio.set_event_loop(self._loop)

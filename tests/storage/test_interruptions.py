@@ -32,7 +32,7 @@ def start(world, *more, command=()):
 
 def finish(world, *more):
     with start(world, *more) as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=600)
     return process.returncode, json.loads(out)
 
 
@@ -83,7 +83,7 @@ def test_two_processes_into_one_folder_both_end_right(world):
     world.fill(150)
     world.proxy.delay_s = 0.01
     with start(world) as first, start(world) as second:
-        codes = [process.wait(60) for process in (first, second)]
+        codes = [process.wait(600) for process in (first, second)]
     assert codes == [0, 0]
     assert world.is_same()
     assert world.partials() == []
@@ -95,7 +95,7 @@ def test_a_process_killed_beside_another_does_it_no_harm(world):
     with start(world) as victim, start(world) as survivor:
         assert world.proxy.wait_for(lambda log: world.asked() >= 100)
         victim.kill()
-        assert survivor.wait(60) == 0
+        assert survivor.wait(600) == 0
     assert world.is_same()
 
 
