@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellmap_tui.errors import DataError, MissingDataError
+from cellmap_tui.app.run_results import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,25 +49,11 @@ def read_patches(run: RunSummary) -> DrawnPatches:
     CellmapError
         If it is gone, damaged, or of another version.
     """
-    from cellmap_tui.jobs.files import read_json_object
-    from cellmap_tui.jobs.rundir import RunDir, read_request
-    from cellmap_tui.services.models import from_mapping
     from cellmap_tui.services.patch_looks import FILE, read_looks
     from cellmap_tui.services.patches_model import PatchesRequest, PatchesResult
 
-    directory = RunDir(run.path)
-    found = read_json_object(directory.result_path)
-    if found is None:
-        raise MissingDataError(f"{directory.result_path} is gone", "draw the patches again")
-    value = found.get("value", found)
-    if not isinstance(value, dict):
-        raise DataError(f"{directory.result_path} holds no result", "draw the patches again")
-    return DrawnPatches(
-        run.run_id,
-        from_mapping(read_request(directory).values, PatchesRequest, source=str(directory.request_path)),
-        from_mapping(value, PatchesResult, source=str(directory.result_path)),
-        read_looks(run.path / FILE),
-    )
+    request, result = read_run(run.path, PatchesRequest, PatchesResult, "draw the patches again")
+    return DrawnPatches(run.run_id, request, result, read_looks(run.path / FILE))
 
 
 def start_patches(settings: Settings, request: PatchesRequest) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from cellmap_tui.app.eval_rows import delta_look, delta_words, figure
+from cellmap_tui.app.run_results import read_run
 from cellmap_tui.app.signs import sign
 from cellmap_tui.app.widgets.columns import Column
-from cellmap_tui.errors import CellmapError, DataError, MissingDataError
+from cellmap_tui.errors import CellmapError
 from cellmap_tui.services.process_recipe import Recipe, read_recipe
 from cellmap_tui.services.tune_model import TunedClass, TuneRequest, TuneResult, TuneRow
 from cellmap_tui.text import count, number, printable
@@ -53,19 +54,7 @@ def read_tuning(run: RunSummary) -> Tuning:
     CellmapError
         If it is gone, damaged, or of another version.
     """
-    from cellmap_tui.jobs.files import read_json_object
-    from cellmap_tui.jobs.rundir import RunDir, read_request
-    from cellmap_tui.services.models import from_mapping
-
-    directory = RunDir(run.path)
-    found = read_json_object(directory.result_path)
-    if found is None:
-        raise MissingDataError(f"{directory.result_path} is gone", "tune again")
-    value = found.get("value", found)
-    if not isinstance(value, dict):
-        raise DataError(f"{directory.result_path} holds no result", "tune again")
-    request = from_mapping(read_request(directory).values, TuneRequest, source=str(directory.request_path))
-    result = from_mapping(value, TuneResult, source=str(directory.result_path))
+    request, result = read_run(run.path, TuneRequest, TuneResult, "tune again")
     try:
         return Tuning(run.run_id, request, result, read_recipe(Path(result.recipe)))
     except CellmapError as error:
