@@ -37,9 +37,7 @@ RANK = {"error": 0, "warning": 1, "ok": 2}
 class CheckTable(VirtualTable["Check"]):
     """The checks; there is nothing to open in one."""
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Take the key that opens a row away."""
-        return action != "select" and super().check_action(action, parameters)
+    opens_rows = False
 
 
 class DoctorScreen(BaseScreen):

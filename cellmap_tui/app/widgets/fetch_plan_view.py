@@ -73,12 +73,10 @@ class OptionTable(VirtualTable[Option]):
 class LevelTable(VirtualTable["LevelPlan"]):
     """The EM levels of one crop: fetched or not, and why."""
 
+    opens_rows = False
+
     def __init__(self) -> None:
         super().__init__(level_columns(), row_key=lambda level: level.name, markable=False)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Take the key that opens a row away."""
-        return action != "select" and super().check_action(action, parameters)
 
 
 class FetchPlanView(Container):

@@ -40,12 +40,10 @@ PLANNING = "looking at the labels…"
 class MatrixTable(VirtualTable["TargetCounts"]):
     """The classes; the one under the cursor is shown in the crops."""
 
+    opens_rows = False
+
     def __init__(self) -> None:
         super().__init__(matrix_columns(), row_key=lambda row: row.name, markable=False, empty=PLANNING)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Take the key that opens a row away."""
-        return action != "select" and super().check_action(action, parameters)
 
 
 class SplitCropTable(VirtualTable["SplitCrop"]):

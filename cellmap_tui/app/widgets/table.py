@@ -53,6 +53,9 @@ class VirtualTable(TableView[Row], can_focus=True):
     MarksChanged: TypeAlias = table_messages.MarksChanged
     RowsShown: TypeAlias = table_messages.RowsShown
 
+    opens_rows: ClassVar[bool] = True
+    """Whether there is something to open in a row; if not, its key is taken away."""
+
     _announced: Hashable = None
     _go_on = False
     _is_waiting = False
@@ -119,6 +122,8 @@ class VirtualTable(TableView[Row], can_focus=True):
         """Hide the keys that can do nothing here."""
         if action in {"mark", "mark_all"}:
             return self.markable
+        if action == "select":
+            return self.opens_rows
         if action in {"sort", "reverse"}:
             return any(column.sort_key for column in self._columns)
         return True
