@@ -24,6 +24,7 @@ from cellmap_tui.app.screens.fill_in import FillIn
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.patch_view import PatchView
+from cellmap_tui.app.widgets.words import show_words
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.text import printable
 
@@ -189,9 +190,7 @@ class PatchesScreen(SubScreen, RunScreen):
         title = printable(f"what {drawn.request.split.name} holds, {drawn.request.usage}")
         self.query_one("#statistics", Pane).set_title(title)
         words = statistics(drawn.result, drawn.looks, self.view.look.column)
-        shown = self.query_one("#figures", Static)
-        if shown.content != words:
-            shown.update(words)
+        show_words(self.query_one("#figures", Static), words)
 
     # Keys
 

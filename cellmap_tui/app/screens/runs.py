@@ -20,6 +20,7 @@ from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.run_log import RunLog
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
+from cellmap_tui.app.widgets.words import show_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -234,9 +235,7 @@ class RunsScreen(RunScreen):
     def _show_details(self) -> None:
         run = self._chosen
         details = run_details(run, short=self.has_class("-narrow")) if run is not None else Content("")
-        shown = self.query_one("#details Static", Static)
-        if shown.content != details:
-            shown.update(details)
+        show_words(self.query_one("#details Static", Static), details)
         self.query_one("#details", Pane).set_title(run.run_id if run is not None else "run")
 
     @work(thread=True, exclusive=True, group="runs.prune", exit_on_error=False)

@@ -22,13 +22,13 @@ from cellmap_tui.app.widgets.rate_chart import RateChart
 from cellmap_tui.app.widgets.run_log import RunLog
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
+from cellmap_tui.app.widgets.words import show_words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
-    from textual.content import Content
 
     from cellmap_tui.jobs.summary import RunSummary
 
@@ -166,7 +166,7 @@ class FetchLiveView(Container):
             return
         crops = self.tally.crops(is_live=run.is_live)
         shown = self.query_one("#all Static", Static)
-        _write(shown, total_words(run, self.tally, crops, max(20, shown.size.width), self._free))
+        show_words(shown, total_words(run, self.tally, crops, max(20, shown.size.width), self._free))
         self.table.update_rows(crops)
         self.query_one("#items", Pane).set_title("crops", "r fetches what is missing" if may_go_on(run) else "")
         self._show_crop()
@@ -180,17 +180,12 @@ class FetchLiveView(Container):
     def _show_crop(self) -> None:
         crop = self.table.highlighted
         shown = self.query_one("#crop Static", Static)
-        _write(shown, crop_page(crop, shown.size.width))
+        show_words(shown, crop_page(crop, shown.size.width))
         self.query_one("#crop", Pane).set_title(f"selected: {crop.ref}" if crop else "selected")
 
     @on(RowSelected, "CropList")
     def _open(self, event: RowSelected) -> None:
         self.post_message(self.CropOpened(event.row))
-
-
-def _write(shown: Static, words: Content) -> None:
-    if shown.content != words:
-        shown.update(words)
 
 
 def may_go_on(run: RunSummary | None) -> bool:

@@ -28,6 +28,7 @@ from cellmap_tui.app.widgets.error_view import describe
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
+from cellmap_tui.app.widgets.words import show_words
 from cellmap_tui.errors import CellmapError
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class FetchPlanView(Container):
         self.table.empty = words or NOTHING
         if self._plan is None:
             self.table.refresh()
-        self._write("#sum", sum_words(self._form, self._plan, words))
+        show_words(self.query_one("#sum", Static), sum_words(self._form, self._plan, words))
 
     def show_plan(self, plan: FetchPlan) -> None:
         """Show what would be done."""
@@ -153,7 +154,7 @@ class FetchPlanView(Container):
     def _take(self, plan: FetchPlan | None) -> None:
         self._plan = plan
         notes = plan_notes(plan) if plan is not None else Content("")
-        self._write("#notes", notes)
+        show_words(self.query_one("#notes", Static), notes)
         self.query_one("#notes").display = bool(notes.plain)
         self.table.set_rows(plan.crops if plan is not None else ())
         self._show_hint()
@@ -171,7 +172,7 @@ class FetchPlanView(Container):
         crop = self.table.highlighted
         words = [level_lines(level)] if level is not None else []
         words += [label_words(crop)] if crop is not None else []
-        self._write("#level", Content("\n\n").join(words))
+        show_words(self.query_one("#level", Static), Content("\n\n").join(words))
 
     @on(RowSelected, "PlanTable")
     def _open(self, event: RowSelected) -> None:
@@ -185,7 +186,7 @@ class FetchPlanView(Container):
         if option is None:
             return
         hint = padding_hint(self._plan) if option.name == "raw_padding" else ""
-        self._write("#hint", Content("\n".join(filter(None, (option.help, hint)))))
+        show_words(self.query_one("#hint", Static), Content("\n".join(filter(None, (option.help, hint)))))
 
     @on(RowSelected, "OptionTable")
     def _change(self, event: RowSelected) -> None:
@@ -208,8 +209,3 @@ class FetchPlanView(Container):
 
         help_text = f"{option.help} An empty line takes it back."
         self.app.push_screen(EditLine(option.label, help_text, form.typed(option), problem), keep)
-
-    def _write(self, selector: str, words: Content) -> None:
-        shown = self.query_one(selector, Static)
-        if shown.content != words:
-            shown.update(words)

@@ -26,6 +26,7 @@ from cellmap_tui.app.widgets.error_view import describe
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
+from cellmap_tui.app.widgets.words import show_words
 from cellmap_tui.errors import CellmapError
 
 if TYPE_CHECKING:
@@ -177,15 +178,15 @@ class SplitView(Container):
         """Say how far the look at the labels is."""
         self.pane.set_title("class × split", words)
         if self.plan is None:
-            self._write("#sum", Content.styled(words, "$foreground-muted"))
+            show_words(self.query_one("#sum", Static), Content.styled(words, "$foreground-muted"))
 
     def show_plan(self, plan: SplitPlan) -> None:
         """Show what the split would be."""
         self.plan = plan
         self.pane.set_title("class × split")
-        self._write("#sum", sum_words(plan, self.form))
+        show_words(self.query_one("#sum", Static), sum_words(plan, self.form))
         notes = note_lines(plan)
-        self._write("#notes", notes)
+        show_words(self.query_one("#notes", Static), notes)
         self.query_one("#notes").display = bool(notes.plain)
         self.matrix.update_rows(plan.counts)
         rows = sorted((*plan.crops, *plan.dropped), key=lambda crop: crop.ref)
@@ -211,7 +212,7 @@ class SplitView(Container):
     @on(RowHighlighted, "SplitCropTable")
     def _show_crop(self) -> None:
         crop: SplitCrop | None = self.crops.highlighted
-        self._write("#crop", crop_lines(crop, self.form) if crop is not None else Content(""))
+        show_words(self.query_one("#crop", Static), crop_lines(crop, self.form) if crop is not None else Content(""))
 
     @on(RowSelected, "SplitCropTable")
     def _open(self, event: RowSelected) -> None:
@@ -227,7 +228,7 @@ class SplitView(Container):
     def _show_hint(self) -> None:
         option = self.options.highlighted
         if option is not None:
-            self._write("#hint", Content(option.help))
+            show_words(self.query_one("#hint", Static), Content(option.help))
 
     @on(RowSelected, "OptionTable")
     def _change(self, event: RowSelected) -> None:
@@ -250,8 +251,3 @@ class SplitView(Container):
 
         help_text = f"{option.help} An empty line takes it back."
         self.app.push_screen(EditLine(option.label, help_text, form.typed(option), problem), keep)
-
-    def _write(self, selector: str, words: Content) -> None:
-        shown = self.query_one(selector, Static)
-        if shown.content != words:
-            shown.update(words)
