@@ -55,7 +55,7 @@ def state_counts(coverage: Coverage) -> ClassCounts:
 
 def summary(coverage: Coverage, fill: str) -> str:
     """Return how much is there in one line."""
-    gaps = coverage.count("missing", "unreadable")
+    gaps = coverage.count("missing", "unreadable", "outside")
     words = f"{count(coverage.required - gaps)} of {count(coverage.required)} volumes"
     if not gaps:
         return words

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 from cellmap_tui.errors import DataError
 from cellmap_tui.services.pack_coverage import coverage
 from cellmap_tui.services.pack_log import log_packed
-from cellmap_tui.services.pack_model import PackedVolume, PackRequest, PackResult
+from cellmap_tui.services.pack_model import WRONG_STATES, PackedVolume, PackRequest, PackResult
 from cellmap_tui.services.pack_parts import Part, Parts, as_refused, part_key
 from cellmap_tui.services.pack_plan import (
     Prepared,
@@ -118,7 +118,7 @@ def _failures(prepared: Prepared, packed: Packed) -> dict[str, Failure]:
     unreadable = {
         f"{cell.crop}/{cell.label}": Failure(cell.words, cell.fix.words)
         for cell in prepared.coverage.cells
-        if cell.state == "unreadable"
+        if cell.state in WRONG_STATES
     }
     return unreadable | packed.failures
 
@@ -248,7 +248,7 @@ def _result(
         required=len(volumes),
         present=sum(v.max_value > 0 for v in inside),
         empty=sum(v.max_value == 0 for v in inside),
-        filled=sum(v.state in ("missing", "unreadable") for v in inside),
+        filled=sum(v.state == "missing" or v.state in WRONG_STATES for v in inside),
         missing=len(volumes) - len(inside),
         failed=len(failures),
         volumes=volumes,
@@ -262,7 +262,7 @@ def _row(cell: Cell, packed: Packed, failures: dict[str, Failure]) -> PackedVolu
     name = f"{cell.crop}/{cell.label}"
     part, failure = packed.parts.get(name), failures.get(name)
     words = failure or Failure("", "")
-    state = cell.state if failure is None else "unreadable"
+    state = cell.state if failure is None or cell.state in WRONG_STATES else "unreadable"
     if part is None:
         return PackedVolume(cell.crop, cell.label, state, "", 0, 0, (), words.problem, words.fix)
     facts = part.facts

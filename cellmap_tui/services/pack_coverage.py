@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import CellmapError
 from cellmap_tui.services.evaluate_targets import Target, find_prediction
-from cellmap_tui.services.pack_model import Cell, Coverage, Fix, PackRequest
+from cellmap_tui.services.pack_model import WRONG_STATES, Cell, Coverage, Fix, PackRequest
 from cellmap_tui.services.pack_sources import (
     PREDICTIONS,
     Place,
@@ -25,7 +25,7 @@ from cellmap_tui.services.pack_sources import (
     required_volumes,
 )
 from cellmap_tui.services.report import SilentReporter
-from cellmap_tui.text import count, printable, triple, voxel
+from cellmap_tui.text import printable, triple, voxel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def _cell(request: PackRequest, annotation: Annotation, place: Place | None, wei
     if place is not None:
         state, words, remedy = _state(place, annotation)
     label, voxels, share = annotation.class_name, annotation.grid.voxels, weights.share(annotation)
-    is_gap = state in ("missing", "unreadable")
+    is_gap = state == "missing" or state in WRONG_STATES
     return Cell(
         crop=annotation.crop.name,
         dataset=annotation.crop.dataset,
@@ -137,7 +137,7 @@ def _cell(request: PackRequest, annotation: Annotation, place: Place | None, wei
         share_of_class=share,
         words=words,
         cost=cost_words(label, voxels, share) if is_gap else _cost_of(state, voxels),
-        loss=weights.loss(annotation) if is_gap or state in ("outside", "empty") else 0.0,
+        loss=weights.loss(annotation) if is_gap or state == "empty" else 0.0,
         fix=replace(_fix(request, annotation, state), words=remedy) if remedy else _fix(request, annotation, state),
         path="" if place is None else place.name,
     )
@@ -148,13 +148,20 @@ def _state(place: Place, annotation: Annotation) -> tuple[CellState, str, str]:
     try:
         source = open_place(place, annotation)
         try:
-            return (*state_of(source, annotation, has_voxels=_has_voxels(place, source)), "")
+            state, words = state_of(source, annotation, has_voxels=_has_voxels(place, source))
+            return state, words, _placing(annotation) if state == "outside" else ""
         finally:
             close = getattr(source.volume, "close", None)
             if close is not None:
                 close()
     except CellmapError as error:
         return "unreadable", printable(error.message), error.remedy
+
+
+def _placing(annotation: Annotation) -> str:
+    """Return what to do about a prediction that shares no voxel with its crop."""
+    place = triple(annotation.grid.translation_nm, " ")
+    return f"the centre of voxel 0 of {annotation.crop.name} is at {place} nm, z y x: write that as its translation"
 
 
 def state_of(source: Source, annotation: Annotation, *, has_voxels: bool) -> tuple[CellState, str]:
@@ -211,7 +218,6 @@ def _has_voxels(place: Place, source: Source) -> bool:
 def _cost_of(state: CellState, voxels: int) -> str:
     costs: Mapping[str, str] = {
         "wrong-shape": "what is cut off is lost, what is filled in counts as background",
-        "outside": f"all {count(voxels)} voxels become background",
         "empty": "nothing of the class is found here; right only where there is none",
     }
     return costs.get(state, "")

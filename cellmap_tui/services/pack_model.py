@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - requests are read by their annotations
 from typing import Literal
@@ -12,10 +13,12 @@ from cellmap_tui.text import triple
 
 CellState = Literal["present", "resampled", "wrong-shape", "outside", "empty", "unreadable", "missing"]
 """``resampled``: there at another voxel size. ``wrong-shape``: cut off or filled with zeros. ``outside``: shares no
-voxel with the crop. ``empty``: holds nothing. ``unreadable``: cannot be packed as it is."""
+voxel with the crop, so it cannot be packed. ``empty``: holds nothing. ``unreadable``: cannot be packed as it is."""
 
-PACKED_STATES: tuple[CellState, ...] = ("present", "resampled", "wrong-shape", "outside", "empty")
+PACKED_STATES: tuple[CellState, ...] = ("present", "resampled", "wrong-shape", "empty")
 """States of which a volume goes into the zip."""
+WRONG_STATES: tuple[CellState, ...] = ("outside", "unreadable")
+"""States that keep a zip from being written, unless such volumes may be left out."""
 
 FixStep = Literal["fetch-data", "predict", "process", "pack-results", "none"]
 """The command that fills a gap."""
@@ -78,6 +81,8 @@ class PackRequest:
             raise RequestError(f"{self.workers} workers", "give 1 or more")
         if self.voxel_size_nm is not None and min(self.voxel_size_nm) <= 0:
             raise RequestError(f"voxel size {triple(self.voxel_size_nm)} nm", "every axis is above 0")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise RequestError(f"a threshold of {self.threshold}", "give a number such as 0.5")
 
 
 @dataclass(frozen=True, slots=True)

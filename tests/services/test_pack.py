@@ -186,13 +186,38 @@ def test_a_prediction_that_does_not_fit_is_placed_as_it_is_scored_and_told(tmp_p
     p.predictions(tmp_path)
     folder = tmp_path / "processed" / f"{p.DATASET}.zarr"
     p.write(folder / "crop557" / "er", s.mask()[:10])
-    p.write(folder / "crop558" / "pm", s.mask(), translation=(0, 0, 0))
     result = p.pack(tmp_path)
     cut = problem_of(result, "crop557/er")
     assert (cut.state, result.exit_code) == ("wrong-shape", 0)
     assert "10×28×32 voxels, the crop has 24×28×32" in cut.warnings[0]
-    assert problem_of(result, "crop558/pm").state == "outside"
     assert p.unpacked(result.zip, "crop557/er")[:10].any()
+
+
+def test_a_prediction_that_lies_wholly_outside_its_crop_keeps_the_zip_from_being_written(tmp_path):
+    p.predictions(tmp_path)
+    folder = tmp_path / "processed" / f"{p.DATASET}.zarr"
+    p.write(folder / "crop558" / "pm", s.mask(), translation=(90_000, 0, 0))
+    result = p.pack(tmp_path, fill_missing="zeros")
+    wrong = problem_of(result, "crop558/pm")
+    assert (result.zip, result.failed, result.exit_code, wrong.state) == (None, 1, 1, "outside")
+    assert wrong.problem == "lies outside the crop, at 90000 0 0 nm"
+    assert "the centre of voxel 0 of crop558 is at" in wrong.fix
+
+
+def test_what_lies_outside_its_crop_is_left_out_or_filled_with_zeros_where_that_is_asked_for(tmp_path):
+    p.predictions(tmp_path)
+    folder = tmp_path / "processed" / f"{p.DATASET}.zarr"
+    p.write(folder / "crop558" / "pm", s.mask(), translation=(90_000, 0, 0))
+    left_out = p.pack(tmp_path, skip_wrong=True)
+    assert "crop558/pm/.zarray" not in p.names(left_out.zip)
+    filled = p.pack(tmp_path, skip_wrong=True, fill_missing="zeros", overwrite=True)
+    assert not p.unpacked(filled.zip, "crop558/pm").any()
+    assert (filled.filled, filled.failed, filled.exit_code) == (1, 1, 1)
+
+
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(RequestError, match="a threshold of nan"):
+        p.PackRequest(threshold=float("nan"))
 
 
 def test_an_existing_zip_is_kept_unless_it_may_be_replaced(tmp_path):

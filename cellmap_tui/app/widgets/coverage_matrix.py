@@ -53,6 +53,6 @@ class CoverageMatrix(HeatMap):
         state = STATES[value]
         if state in ("present", "resampled"):
             return self.get_component_rich_style("coverage-matrix--good")
-        if state in ("missing", "unreadable"):
+        if state in ("missing", "unreadable", "outside"):
             return self.get_component_rich_style("coverage-matrix--gap")
         return self.get_component_rich_style("coverage-matrix--attention")

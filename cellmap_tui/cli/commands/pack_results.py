@@ -34,7 +34,7 @@ SIGNS = {
     "present": "#",
     "resampled": "~",
     "wrong-shape": "x",
-    "outside": "x",
+    "outside": "!",
     "empty": "o",
     "unreadable": "!",
     "missing": ".",
