@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from cellmap_tui.services.counts_model import ClassCount, CountsResult, CropCount
+from cellmap_tui.services.replaceable import check_table
 from cellmap_tui.services.split_model import SplitRequest
 from cellmap_tui.services.split_targets import view_target
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from cellmap_tui.services.split_model import TargetState
     from cellmap_tui.services.split_sources import Candidate
     from cellmap_tui.services.split_targets import Meaning
+
+_HEADER = ",".join(field.name for field in dataclasses.fields(CropCount))
 
 _STATES: dict[TargetState, CountState] = {
     "present": "present",
@@ -49,6 +52,8 @@ def get_counts(request: CountsRequest, report: Reporter) -> CountsResult:
         If a name is unknown.
     MissingDataError
         If no crop has labels on disk.
+    RefusedError
+        If the output is a file with something else in it.
     Stopped
         When the user asked to stop; what was counted is remembered.
     """
@@ -57,6 +62,8 @@ def get_counts(request: CountsRequest, report: Reporter) -> CountsResult:
     from cellmap_tui.services.split import gather
     from cellmap_tui.services.split_targets import arrays_to_scan
 
+    if request.output is not None:
+        check_table(request.output, _HEADER)
     asked = _as_split(request)
     meaning, found = gather(asked, report)
     arrays = [array for candidate in found.candidates for array in arrays_to_scan(candidate, meaning)]

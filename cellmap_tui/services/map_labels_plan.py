@@ -170,11 +170,14 @@ def _refuse_overlap(targets: Targets, meaning: Any) -> None:
 
 
 def _refuse_ground_truth(request: MapLabelsRequest, places: list[Place]) -> None:
-    root = request.data_root.absolute()
+    root = request.data_root.resolve()
     for place in places:
-        below = place.folder.parts[len(root.parts) :] if place.folder.is_relative_to(root) else ()
+        folder = place.folder.resolve()
+        below = folder.parts[len(root.parts) :] if folder.is_relative_to(root) else ()
         if "groundtruth" in below:
             raise RefusedError(f"{place.folder} is the folder of the ground truth", "write elsewhere with -o")
+        if len(below) > 1 and below[1] == f"{below[0]}.zarr":
+            raise RefusedError(f"{place.folder} is inside a store of the challenge data", "write elsewhere with -o")
 
 
 def _add_place(prepared: Prepared, place: Place, budget: MemoryBudget, tally: UnmappedIds, report: Reporter) -> None:

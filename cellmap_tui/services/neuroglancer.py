@@ -43,7 +43,9 @@ class ViewLayer:
     """Voxel size and translation of an array that does not say them in a way the viewer knows."""
 
 
-def public_layers(crop: Crop, classes: Sequence[str], table: ClassTable) -> tuple[ViewLayer, ...]:
+def public_layers(
+    crop: Crop, classes: Sequence[str], table: ClassTable, *, is_own_bucket: bool = False
+) -> tuple[ViewLayer, ...]:
     """Return the layers of a published crop, below the bucket.
 
     Parameters
@@ -54,6 +56,8 @@ def public_layers(crop: Crop, classes: Sequence[str], table: ClassTable) -> tupl
         Classes that are shown; none: all ids at once.
     table
         Knows the colours.
+    is_own_bucket
+        Whether the bucket is not the public one: then it is taken to have what a manifest lists.
 
     Raises
     ------
@@ -62,6 +66,11 @@ def public_layers(crop: Crop, classes: Sequence[str], table: ClassTable) -> tupl
     """
     if crop.source not in {"challenge", "manifest"}:
         raise RequestError(f"{crop.ref} is not in the bucket", "serve it from this disk: --neuroglancer --serve")
+    if crop.source == "manifest" and not is_own_bucket and not _is_published(crop):
+        raise RequestError(
+            f"{crop.ref} is not one of the published crops, so the public bucket will not have it",
+            "serve it from this disk: --neuroglancer --serve; or name the bucket that has it with --endpoint-url",
+        )
     missing = [name for name in classes if name not in crop.classes]
     if missing:
         raise RequestError(f"{crop.ref} is not annotated for {missing[0]}", f"it has {', '.join(crop.classes[:8])} …")
@@ -69,6 +78,12 @@ def public_layers(crop: Crop, classes: Sequence[str], table: ClassTable) -> tupl
     if not classes and crop.split == "train":
         labels = [ViewLayer(f"{crop.name} all", str(label_path(crop, ALL_IDS)), "segmentation")]
     return (ViewLayer("em", str(crop_em_path(crop)), "image"), *labels)
+
+
+def _is_published(crop: Crop) -> bool:
+    from cellmap_tui.challenge.catalog import builtin_catalog
+
+    return any((known.dataset, known.id) == (crop.dataset, crop.id) for known in builtin_catalog().crops)
 
 
 def local_layers(
@@ -146,7 +161,17 @@ def viewer_link(state: Mapping[str, Any], viewer: str = VIEWER) -> str:
 
 
 def bucket_url(bucket: str, endpoint_url: str | None) -> str:
-    """Return where a browser finds the objects of a bucket."""
+    """Return where a browser finds the objects of a bucket.
+
+    Raises
+    ------
+    RequestError
+        If the endpoint is a folder, which no browser reads.
+    """
+    if endpoint_url and not endpoint_url.startswith(("http://", "https://")):
+        raise RequestError(
+            f"no browser reads {endpoint_url}: it is no web address", "serve the crop from this disk: --serve"
+        )
     if not endpoint_url or "amazonaws.com" in endpoint_url:
         return f"https://{bucket}.s3.amazonaws.com"
     return f"{endpoint_url.rstrip('/')}/{bucket}"

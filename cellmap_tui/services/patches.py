@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.services.patches_model import ColumnStatistics, LeftOutCrop, PatchesResult
 from cellmap_tui.services.patches_open import open_bank_of, open_loader
+from cellmap_tui.services.replaceable import check_picture
 from cellmap_tui.services.report import run_folder
 from cellmap_tui.text import size
 
@@ -32,8 +33,10 @@ def make_patches(request: PatchesRequest, report: Reporter) -> PatchesResult:
     MissingDataError
         If paths of the split are gone, or nobody annotated a class.
     RefusedError
-        If the disk has too little room for the bank.
+        If the disk has too little room for the bank, or the picture would replace a file that is none.
     """
+    if request.output is not None:
+        check_picture(request.output)
     begun = time.perf_counter()
     bank = open_bank_of(request, report)
     bank_s = time.perf_counter() - begun
@@ -46,7 +49,6 @@ def make_patches(request: PatchesRequest, report: Reporter) -> PatchesResult:
     if picture is not None and request.output is not None:
         from cellmap_tui.volumes.slices import save_png
 
-        request.output.parent.mkdir(parents=True, exist_ok=True)
         save_png(request.output, picture)
         report.artefact(request.output, "picture")
     _keep_looks(request, loader, report)

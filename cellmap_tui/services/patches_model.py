@@ -10,6 +10,7 @@ from cellmap_tui.challenge.datasplit import Usage  # noqa: TC001
 from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001
 from cellmap_tui.errors import RequestError
 from cellmap_tui.learning.config_arrays import ArrayInfo, SpatialTransforms, ValueTransform
+from cellmap_tui.text import triple, voxel
 
 MAX_EDGE = 4096
 MAX_COUNT = 1_000_000
@@ -99,9 +100,9 @@ class PatchesRequest:
 
     def __post_init__(self) -> None:
         if any(not 1 <= count <= MAX_EDGE for count in self.shape):
-            raise RequestError(f"patch shape {self.shape}", f"1 to {MAX_EDGE} voxels along each axis")
+            raise RequestError(f"a patch of {triple(self.shape)} voxels", f"1 to {MAX_EDGE} voxels along each axis")
         if any(not 0.1 <= size <= 10_000 for size in self.voxel_size_nm):
-            raise RequestError(f"voxel size {self.voxel_size_nm} nm", "0.1 to 10,000 nm along each axis")
+            raise RequestError(f"voxel size {voxel(self.voxel_size_nm)} nm", "0.1 to 10,000 nm along each axis")
         if min(self.batch_size, self.batches, self.count) < 1 or self.count > MAX_COUNT:
             raise RequestError("a number of patches below 1 or beyond a million", "choose one between")
         shares = (self.foreground_share, self.empty_share)

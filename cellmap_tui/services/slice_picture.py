@@ -12,15 +12,24 @@ if TYPE_CHECKING:
 
 
 def save_slices(path: Path, images: Sequence[SliceImage], *, with_legend: bool) -> None:
-    """Write slices of one height into one PNG; its folder is made."""
+    """Write slices of one height into one PNG; its folder is made.
+
+    Raises
+    ------
+    RequestError
+        If its name is that of another kind of file.
+    RefusedError
+        If it would replace a file that is no PNG, or cannot be written.
+    """
+    from cellmap_tui.services.replaceable import check_picture
     from cellmap_tui.volumes import legend_picture
     from cellmap_tui.volumes.slices import save_png
 
+    check_picture(path)
     rgb = legend_picture.side_by_side([image.rgb for image in images])
     if with_legend:
         facts = list(dict.fromkeys(fact for image in images for fact in image.facts))
         rgb = legend_picture.with_legend(rgb, legend_entries(images), facts)
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_png(path, rgb)
 
 

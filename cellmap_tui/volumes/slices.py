@@ -5,6 +5,7 @@ Works on arrays that lie on one pixel grid already; reading and resampling is `r
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from cellmap_tui.errors import RefusedError
 from cellmap_tui.volumes.colours import RGB, object_colours
 
 if TYPE_CHECKING:
@@ -128,12 +130,25 @@ def outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def save_png(path: Path, rgb: NDArray[np.uint8]) -> None:
-    """Write a picture ``[h, w, 3]`` as a PNG file, by way of a temporary name."""
+    """Write a picture ``[h, w, 3]`` as a PNG file, by way of a temporary name; its folder is made.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be written.
+    """
     from PIL import Image
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(rgb).save(temporary, format="PNG")
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rgb).save(temporary, format="PNG")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise RefusedError(f"{path} cannot be written: {reason}", "make room, or choose another place") from None
 
 
 def _draw(rgb: NDArray[np.uint8], layer: Layer, overlay: Overlay, opacity: float) -> None:

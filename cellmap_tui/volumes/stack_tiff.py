@@ -161,8 +161,12 @@ def _described(shape: Shape3, dtype: np.dtype[np.generic]) -> str:
 
 
 def _open(path: Path) -> Any:
+    import logging
+
     import tifffile
 
+    # What it logs about a broken file would stand beside the error that says it in words.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         return tifffile.TiffFile(path)
     except (tifffile.TiffFileError, ValueError, IndexError) as error:

@@ -72,6 +72,7 @@ def test_every_local_crop_of_a_dataset_is_drawn_and_what_cannot_be_is_told(cellm
         (["--at", "1 2 99"], "outside cell/crop7"),
         (["--position", "1", "2", "3"], "outside the crop"),
         (["--opacity", "3"], "opacity"),
+        (["--threshold", "nan"], "a threshold of nan"),
         (["--neuroglancer"], "--serve"),
         (["--neuroglancer", "--serve", "--port", "99999"], "port 99999"),
     ],
@@ -164,3 +165,11 @@ def test_colours_are_taken_from_the_environment():
     assert colours_of({"COLORTERM": "truecolor"}) == "true"
     assert colours_of({"TERM": "screen-256color"}) == "256"
     assert colours_of({"COLORTERM": "truecolor", "NO_COLOR": "1"}) == "none"
+
+
+@pytest.mark.parametrize(("name", "code"), [("split.csv", 2), ("kept.png", 3)])
+def test_a_picture_replaces_no_file_that_is_none(cellmap, root, tmp_path, name, code):
+    (tmp_path / name).write_text("precious")
+    answer = cellmap("--data-root", root, "visualize", "cell/7", "-o", tmp_path / name)
+    assert (answer.code, (tmp_path / name).read_text()) == (code, "precious")
+    assert "PNG" in answer.err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cellmap_tui.challenge.layout import label_path
-from cellmap_tui.errors import RequestError
+from cellmap_tui.errors import RefusedError, RequestError
 from cellmap_tui.services.counts import get_counts
 from cellmap_tui.services.counts_model import CountsRequest
 from cellmap_tui.services.report import SilentReporter
@@ -81,3 +81,14 @@ def test_the_rows_are_written_as_csv_and_a_broken_array_shows_in_the_exit_code(t
     assert rows[0]["shape"] == "16;16;16"
     assert rows[1]["voxels"] == ""
     assert result.exit_code == 1
+
+
+def test_counts_replace_counts_and_nothing_else(tmp_path: Path) -> None:
+    make_dataset(tmp_path, "own", {1: {"pm": 0.5}})
+    table, targets = tmp_path / "counts.csv", tmp_path / "targets.toml"
+    targets.write_text("[targets]\n")
+    for _ in range(2):
+        assert _count(tmp_path, "pm", output=table, crops="dataset:own").output == table
+    with pytest.raises(RefusedError, match="exists and is no table"):
+        _count(tmp_path, "pm", output=targets, crops="dataset:own")
+    assert targets.read_text() == "[targets]\n"

@@ -310,6 +310,9 @@ def test_nothing_that_it_did_not_write_is_replaced(root):
     truth = str(root / "{dataset}/{dataset}.zarr/recon-1/labels/groundtruth/{crop}")
     with pytest.raises(RefusedError, match="the folder of the ground truth"):
         map_labels(request(root, classes=("cell", "mito"), output=truth, overwrite=True), SilentReporter())
+    for store in ("{dataset}/{dataset}.zarr/mapped/{crop}", "cell-1/x/../cell-1.zarr"):
+        with pytest.raises(RefusedError, match="inside a store of the challenge data"):
+            map_labels(request(root, classes=("mito",), output=str(root / store)), SilentReporter())
 
 
 def test_a_plan_writes_nothing_and_says_what_is_in_the_way(root):

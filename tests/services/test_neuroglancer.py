@@ -5,6 +5,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from urllib.parse import unquote
 
 import numpy as np
@@ -75,6 +76,20 @@ def test_a_crop_that_is_not_published_and_a_class_that_is_not_annotated_are_told
         public_layers(CROP, [], CATALOG.classes)
     with pytest.raises(RequestError, match="not annotated for"):
         public_layers(CATALOG.find("234"), ["nothing"], CATALOG.classes)
+
+
+def test_a_crop_of_a_given_manifest_has_a_link_only_where_a_bucket_will_have_it():
+    listed = replace(CROP, source="manifest")
+    with pytest.raises(RequestError, match=r"not one of the published crops.*--serve.*--endpoint-url"):
+        public_layers(listed, ["mito"], CATALOG.classes)
+    assert len(public_layers(listed, ["mito"], CATALOG.classes, is_own_bucket=True)) == 2
+    assert len(public_layers(replace(CATALOG.find("234"), source="manifest"), ["mito"], CATALOG.classes)) == 2
+
+
+def test_a_folder_in_place_of_a_bucket_is_nothing_that_a_browser_reads():
+    assert bucket_url("cells", "https://s3.here/") == "https://s3.here/cells"
+    with pytest.raises(RequestError, match=r"no browser reads /data/bucket.*--serve"):
+        bucket_url("cells", "/data/bucket")
 
 
 def test_probabilities_are_an_image_and_ids_a_segmentation_placed_by_their_corner(root):

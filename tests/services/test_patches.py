@@ -8,7 +8,7 @@ import torch
 
 import cellmap_tui as cm
 from cellmap_tui.challenge.datasplit import read_split, write_split
-from cellmap_tui.errors import MissingDataError, RequestError, UnknownNameError
+from cellmap_tui.errors import MissingDataError, RefusedError, RequestError, UnknownNameError
 from cellmap_tui.services.models import from_json, to_json
 from cellmap_tui.services.patches import make_patches
 from cellmap_tui.services.patches_model import DEFAULT_SPATIAL, PatchesRequest
@@ -161,3 +161,15 @@ def test_numbers_out_of_range_are_refused():
     for options in ({"shape": (0, 8, 8)}, {"voxel_size_nm": (0.0, 8.0, 8.0)}, {"count": 0}, {"show": -1}):
         with pytest.raises(RequestError):
             PatchesRequest(split=Path("s.csv"), **options)
+
+
+@pytest.mark.parametrize(("name", "error"), [("split.csv", RequestError), ("looks.png", RefusedError)])
+def test_a_picture_replaces_no_file_that_is_none(split, name, error):
+    output = split.parent / name
+    if not output.exists():
+        output.write_text("not a picture")
+    before = output.read_bytes()
+    with pytest.raises(error, match=r"PNG"):
+        make_patches(request_for(split, show=1, output=output), SilentReporter())
+    assert output.read_bytes() == before
+    assert not (split.parent / "banks").exists()

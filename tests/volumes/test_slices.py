@@ -1,8 +1,12 @@
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cellmap_tui.challenge.classes import builtin_classes
+from cellmap_tui.errors import RefusedError
 from cellmap_tui.volumes.colours import OKABE_ITO, class_colour, object_colours
 from cellmap_tui.volumes.slices import HATCH_PERIOD, Layer, grey_levels, outline, render_slice, save_png
 
@@ -119,3 +123,14 @@ def test_the_classes_most_looked_at_have_colours_of_their_own():
 def test_neighbouring_object_ids_differ():
     colours = object_colours(np.arange(1, 22, dtype=np.uint64))
     assert len(np.unique(colours, axis=0)) == 21
+
+
+def test_a_picture_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, file, **options):
+        Path(file).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(RefusedError, match=r"slice\.png cannot be written: No space left on device"):
+        save_png(tmp_path / "slice.png", render_slice(EM))
+    assert list(tmp_path.iterdir()) == []

@@ -365,3 +365,12 @@ def test_a_damaged_file_gives_data_or_words_but_no_traceback(tmp_path_factory, w
     file.write_bytes(content)
     with suppress(CellmapError), open_stack(str(spec), "zyx") as stack:
         stack.read(0, min(stack.shape[0], 5), 0, min(stack.shape[1], 24))
+
+
+def test_a_tiff_that_was_cut_off_is_told_in_words_alone(tmp_path, caplog):
+    path = tmp_path / "cut.tif"
+    tifffile.imwrite(path, volume())
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(DataError, match=r"cut\.tif"), open_stack(str(path)) as stack:
+        stack.read((0, 0, 0), stack.shape)
+    assert caplog.records == []

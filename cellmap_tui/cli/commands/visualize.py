@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -118,6 +119,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
         raise RequestError(
             f"{len(crops)} crops into one file", "use {crop} and {dataset} in -o, as in -o '{dataset}-{crop}.png'"
         )
+    if args.threshold is not None and not math.isfinite(args.threshold):
+        raise RequestError(f"a threshold of {args.threshold}", "give a number such as 0.5")
     written, failed = [], 0
     for crop in crops:
         try:

@@ -42,11 +42,14 @@ def run_link(
         return _serve(args, context, catalog, crops[0], kinds)
     from cellmap_tui.cli.commands.visualize import classes_of
     from cellmap_tui.services.neuroglancer import bucket_url, public_layers
+    from cellmap_tui.services.settings import BUCKET
 
-    layers = public_layers(crops[0], [catalog.class_name(n) for n in classes_of(args)], catalog.classes)
+    settings, names = context.settings, [catalog.class_name(n) for n in classes_of(args)]
+    is_own_bucket = bool(settings.endpoint_url) or settings.bucket != BUCKET
+    layers = public_layers(crops[0], names, catalog.classes, is_own_bucket=is_own_bucket)
     if set(kinds) - {"gt"} and not context.quiet:
         diagnostics.note("predictions are not in the bucket: --serve shows them from this disk")
-    base = bucket_url(context.settings.bucket, context.settings.endpoint_url)
+    base = bucket_url(settings.bucket, settings.endpoint_url)
     _tell(args, context, catalog, crops[0], layers, {layer.name: f"{base}/{layer.place}" for layer in layers})
     return diagnostics.DONE
 
