@@ -14,8 +14,8 @@ from textual.worker import Worker, WorkerState, get_current_worker
 from cellmap_tui.app.class_tree import TREE_COLUMNS, WHOLE, ClassNode, flat, matches, tree
 from cellmap_tui.app.class_words import class_page
 from cellmap_tui.app.keys import bind
-from cellmap_tui.app.screens.base import BaseScreen
-from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
+from cellmap_tui.app.screens.filtering import Filtering
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.heat_map import HeatMap
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
@@ -52,7 +52,7 @@ class ClassTree(VirtualTable[ClassNode]):
         )
 
 
-class ClassesScreen(BaseScreen):
+class ClassesScreen(Filtering):
     """The classes of the challenge, and those that it leaves out."""
 
     MODE = "classes"
@@ -115,11 +115,6 @@ class ClassesScreen(BaseScreen):
         """The tree."""
         return self.query_one(ClassTree)
 
-    @property
-    def filter_bar(self) -> FilterBar:
-        """The filter line."""
-        return self.query_one(FilterBar)
-
     # Loading
 
     def _load(self) -> None:
@@ -179,24 +174,6 @@ class ClassesScreen(BaseScreen):
             self._folded.discard(group)
         self.table.set_rows(tree(self._rows, self._folded))
         self.table.go_to(("", group))
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.filter_bar.input.focus()
-
-    @on(FilterInput.Left)
-    def _back_to_the_tree(self) -> None:
-        self.table.focus()
-
-    @on(FilterInput.Moved)
-    def _move_while_typing(self, event: FilterInput.Moved) -> None:
-        self.table.action_move(event.rows)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the filter's key while it is typed in."""
-        if action == "filter":
-            return not isinstance(self.focused, FilterInput)
-        return True
 
     def action_close(self) -> None:
         """Restore an enlarged pane, else clear the filter."""

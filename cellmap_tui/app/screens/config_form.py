@@ -21,8 +21,9 @@ from cellmap_tui.app.config_reading import ConfigReader, Reading
 from cellmap_tui.app.config_rows import HERE, OTHER_GROUP, FormRow
 from cellmap_tui.app.config_words import form_columns, row_words, state_words, trouble_words
 from cellmap_tui.app.keys import bind
+from cellmap_tui.app.screens.filtering import Filtering
 from cellmap_tui.app.screens.sub import SubScreen
-from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected
@@ -55,7 +56,7 @@ class ConfigTable(VirtualTable[FormRow]):
         )
 
 
-class ConfigForm(SubScreen):
+class ConfigForm(SubScreen, Filtering):
     """The keys of a configuration with their values, where these come from, and what is wrong.
 
     Parameters
@@ -118,7 +119,7 @@ class ConfigForm(SubScreen):
         self._reader = ConfigReader(self.cellmap.settings)
         self._keeper = DraftKeeper(self.cellmap.settings.state_dir)
         self.query_one(ValueLine).display = False
-        self.watch(self.query_one(FilterBar), "text", self._narrow, init=False)
+        self.watch(self.filter_bar, "text", self._narrow, init=False)
         self._open()
 
     def on_unmount(self) -> None:
@@ -236,7 +237,7 @@ class ConfigForm(SubScreen):
             return
         rows = self.reading.rows
         shown = tuple(row for row in rows if row.is_set or row.problem) if self._only_set else rows
-        if self.query_one(FilterBar).text and self._line is None:
+        if self.filter_bar.text and self._line is None:
             self.table.set_rows(shown)  # what is found may have changed as well
         else:
             self.table.update_rows(shown)
@@ -258,10 +259,6 @@ class ConfigForm(SubScreen):
 
     # Filter
 
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(FilterBar).input.focus()
-
     def _narrow(self, text: str) -> None:
         self.table.search(text)
         self._count()
@@ -270,15 +267,7 @@ class ConfigForm(SubScreen):
         shown, rows = len(self.table.index), self.table.index.rows
         keys = f"{shown} of {len(rows)} keys" if shown != len(rows) else f"{shown} keys"
         state = "" if self.reading is None else state_words(self.reading)
-        self.query_one(FilterBar).show_count(f"{state}   {keys}" if state else keys)
-
-    @on(FilterInput.Left)
-    def _back_to_the_table(self) -> None:
-        self.table.focus()
-
-    @on(FilterInput.Moved)
-    def _move_while_typing(self, event: FilterInput.Moved) -> None:
-        self.table.action_move(event.rows)
+        self.filter_bar.show_count(f"{state}   {keys}" if state else keys)
 
     def action_changed(self) -> None:
         """List only what somebody has set, or all keys."""
@@ -290,8 +279,8 @@ class ConfigForm(SubScreen):
         wrong = [] if self.reading is None else [row.name for row in self.reading.wrong]
         if not wrong:
             return
-        if self.query_one(FilterBar).text:
-            self.query_one(FilterBar).text = ""
+        if self.filter_bar.text:
+            self.filter_bar.text = ""
         here = self.table.highlighted
         at = wrong.index(here.name) + 1 if here is not None and here.name in wrong else 0
         self.table.go_to(wrong[at % len(wrong)])

@@ -18,10 +18,10 @@ from cellmap_tui.app.crop_columns import annotation_columns
 from cellmap_tui.app.crop_words import brief, selection_words
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.live_presence import PresenceWatch, shares_now
-from cellmap_tui.app.screens.base import BaseScreen
+from cellmap_tui.app.screens.filtering import Filtering
 from cellmap_tui.app.widgets.crop_panes import CropPanes
 from cellmap_tui.app.widgets.crop_tables import NOTHING, NOTHING_LOCAL, AnnotationTable, CropTable, DatasetTable
-from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table import VirtualTable
 from cellmap_tui.errors import CellmapError
@@ -39,7 +39,7 @@ REST_S = 0.1
 """Details of a crop are looked up when the cursor has rested on it this long."""
 
 
-class DataScreen(BaseScreen):
+class DataScreen(Filtering):
     """Browse the whole challenge, and what was imported or made here."""
 
     MODE = "data"
@@ -135,11 +135,6 @@ class DataScreen(BaseScreen):
     def table(self) -> CropTable | AnnotationTable:
         """The table that is shown."""
         return self.annotations if self.has_class("-annotations") else self.crops
-
-    @property
-    def filter_bar(self) -> FilterBar:
-        """The filter line."""
-        return self.query_one(FilterBar)
 
     @property
     def panes(self) -> CropPanes:
@@ -290,24 +285,10 @@ class DataScreen(BaseScreen):
         self.filter_bar.show_count(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the filter's key while it is typed in."""
-        if action == "filter":
-            return not isinstance(self.focused, FilterInput)
+        """Hide what needs a catalog until there is one."""
         if action in {"view", "annotations", "exclude", "dataset", "copy", "slice"}:
             return self._browsed is not None
-        return True
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.filter_bar.input.focus()
-
-    @on(FilterInput.Left)
-    def _back_to_the_table(self) -> None:
-        self.table.focus()
-
-    @on(FilterInput.Moved)
-    def _move_while_typing(self, event: FilterInput.Moved) -> None:
-        self.table.action_move(event.rows)
+        return super().check_action(action, parameters)
 
     def action_annotations(self) -> None:
         """Change between crops and annotations."""

@@ -12,11 +12,13 @@ from textual.worker import get_current_worker
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.screens.eval_view import EvalViewing
+from cellmap_tui.app.screens.filtering import Filtering
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.widgets.eval_tables import ObjectTable
-from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.table_messages import RowSelected, RowsShown
+from cellmap_tui.app.widgets.words import show_words
 from cellmap_tui.errors import Stopped
 from cellmap_tui.text import printable
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from cellmap_tui.services.evaluate_model import Explanation, PairResult
 
 
-class PairObjects(EvalViewing, SubScreen):
+class PairObjects(EvalViewing, SubScreen, Filtering):
     """What decided one score, and every object of it.
 
     Parameters
@@ -88,7 +90,7 @@ class PairObjects(EvalViewing, SubScreen):
 
     def on_mount(self) -> None:
         """Find the objects."""
-        self.watch(self.query_one(FilterBar), "text", self._refilter, init=False)
+        self.watch(self.filter_bar, "text", self._refilter, init=False)
         self.table.empty = "…"
         self._explain()
 
@@ -119,56 +121,33 @@ class PairObjects(EvalViewing, SubScreen):
     @on(Told)
     def _tell(self, event: Told) -> None:
         if self.explanation is None:
-            self._write(Content(f"finding the objects… {100 * event.share:.0f} %"))
+            show_words(self.query_one("#words", Static), Content(f"finding the objects… {100 * event.share:.0f} %"))
 
     @on(Explained)
     def _take(self, event: Explained) -> None:
         found = self.explanation = event.explanation
         lines = [printable(line) for line in found.words]
         first = Content.styled(lines[0], "bold") if lines else Content("")
-        self._write(Content("\n").join([first, *map(Content, lines[1:])]))
+        show_words(self.query_one("#words", Static), Content("\n").join([first, *map(Content, lines[1:])]))
         is_voxels = found.kind == "semantic"
         self.table.empty = "This class is scored voxel by voxel: it has no objects." if is_voxels else "No objects."
         self.table.set_rows(found.objects)
         self.refresh_bindings()
 
-    def _write(self, words: Content) -> None:
-        shown = self.query_one("#words", Static)
-        if shown.content != words:
-            shown.update(words)
-
     @on(RowsShown, "ObjectTable")
     def _count(self) -> None:
         shown, every = len(self.table.index), len(self.table.index.rows)
-        self.query_one(FilterBar).show_count(f"{shown} of {every} objects" if self.explanation else "")
+        self.filter_bar.show_count(f"{shown} of {every} objects" if self.explanation else "")
 
     # Keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the filter's key while it is typed in."""
-        if action == "filter":
-            return not isinstance(self.focused, FilterInput)
-        return super().check_action(action, parameters)
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.query_one(FilterBar).input.focus()
-
     def _refilter(self) -> None:
-        self.table.search(self.query_one(FilterBar).text)
-
-    @on(FilterInput.Left)
-    def _back_to_the_table(self) -> None:
-        self.table.focus()
-
-    @on(FilterInput.Moved)
-    def _move_while_typing(self, event: FilterInput.Moved) -> None:
-        self.table.action_move(event.rows)
+        self.table.search(self.filter_bar.text)
 
     def action_close(self) -> None:
         """Clear the filter, else go back."""
-        if self.maximized is None and self.query_one(FilterBar).text:
-            self.query_one(FilterBar).text = ""
+        if self.maximized is None and self.filter_bar.text:
+            self.filter_bar.text = ""
         else:
             super().action_close()
 

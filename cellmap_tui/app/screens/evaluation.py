@@ -16,12 +16,14 @@ from cellmap_tui.app.evaluations import EvaluationItem
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.screens.eval_reading import EvalReading
 from cellmap_tui.app.screens.eval_view import EvalViewing
+from cellmap_tui.app.screens.filtering import Filtering
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.widgets.eval_tables import ClassTable, PairTable
-from cellmap_tui.app.widgets.filter_bar import FilterBar, FilterInput
+from cellmap_tui.app.widgets.filter_bar import FilterBar
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.slice_view import SliceView
 from cellmap_tui.app.widgets.table_messages import RowHighlighted, RowSelected, RowsShown
+from cellmap_tui.app.widgets.words import show_words
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
@@ -32,10 +34,10 @@ if TYPE_CHECKING:
 
     from cellmap_tui.app.screens.eval import EvalScreen
     from cellmap_tui.services.compare_runs import CompareResult
-    from cellmap_tui.services.evaluate_model import EvaluateResult, PairResult
+    from cellmap_tui.services.evaluate_model import EvaluateResult
 
 
-class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
+class EvaluationScreen(EvalReading, EvalViewing, SubScreen, Filtering):
     """The scores of one evaluation, or of its pairs so far.
 
     Parameters
@@ -120,11 +122,6 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         return self.pairs if self.has_class("-pairs") else self.class_table
 
     @property
-    def filter_bar(self) -> FilterBar:
-        """The filter line."""
-        return self.query_one(FilterBar)
-
-    @property
     def pair(self) -> PairRow | None:
         """The pair in hand; of a class, its worst crop."""
         if self.table is self.pairs:
@@ -183,9 +180,6 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         self._show_head()
         self.refresh_bindings()
 
-    def _scored(self) -> tuple[PairResult, ...]:
-        return self.result.pairs if self.result is not None else self._tally.pairs()
-
     def _show_rows(self) -> None:
         pairs = self.scored()
         profile = self.result.profile if self.result is not None else self.item.profile
@@ -202,11 +196,11 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         self.pairs.update_rows(rows)
 
     def _show_head(self) -> None:
-        self._write("#head", eval_words.head_words(self.item, self.result, self.compared))
+        show_words(self.query_one("#head", Static), eval_words.head_words(self.item, self.result, self.compared))
         lines = eval_words.remarks(self.item, self.result, self.compared)
         most = 1 if self.has_class("-narrow") else 3
         room = 98 if self.has_class("-wide") else self.size.width - 2
-        self._write("#remarks", eval_words.remark_lines(lines, room, most))
+        show_words(self.query_one("#remarks", Static), eval_words.remark_lines(lines, room, most))
         self.query_one("#remarks").display = bool(lines)
 
     @on(RowHighlighted, "ClassTable, #pairs")
@@ -216,7 +210,7 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         self.crops.update_rows(of_class)
         spread = self.query_one("#spread Static", Static)
         lines = eval_words.spread_lines(of_class, max(30, spread.size.width), 10)
-        self._write("#spread Static", Content("\n".join(lines)))
+        show_words(spread, Content("\n".join(lines)))
         self.query_one("#spread", Pane).set_title(
             f"score over {len(of_class)} crop{'s' if len(of_class) != 1 else ''}" if label else "score over crops"
         )
@@ -241,7 +235,7 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         crop, label = self.crops.highlighted, self.label
         title = f"{label} by crop" if label else "by crop"
         self.query_one("#crops", Pane).set_title(title, eval_words.pair_brief(crop).plain)
-        self._write("#brief", self._brief_words())
+        show_words(self.query_one("#brief", Static), self._brief_words())
         self.show_slice(self.pair)
 
     def _brief_words(self) -> Content:
@@ -259,37 +253,18 @@ class EvaluationScreen(EvalReading, EvalViewing, SubScreen):
         self.call_after_refresh(self._show_head)
         self.call_after_refresh(self._show_class)
 
-    def _write(self, selector: str, words: Content) -> None:
-        shown = self.query_one(selector, Static)
-        if shown.content != words:
-            shown.update(words)
-
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
-        if action == "filter":
-            return not isinstance(self.focused, FilterInput)
         if action == "turn":
             return self.has_class("-pairs") != bool(parameters and parameters[0])
         if action in {"compare", "export"}:
             return self.result is not None
         return super().check_action(action, parameters)
 
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self.filter_bar.input.focus()
-
     def _refilter(self) -> None:
         self.table.search(self.filter_bar.text)
-
-    @on(FilterInput.Left)
-    def _back_to_the_table(self) -> None:
-        self.table.focus()
-
-    @on(FilterInput.Moved)
-    def _move_while_typing(self, event: FilterInput.Moved) -> None:
-        self.table.action_move(event.rows)
 
     def action_turn(self, to_pairs: bool, label: str = "") -> None:
         """Change between classes and pairs; of one class where it is named."""
