@@ -59,6 +59,13 @@ class BlockProgress:
     """Rows that are on disk."""
     area: int
     """Voxels of a row."""
+    predicted: float = 0.0
+    """Share of its tiles that went through the networks, 0 to 1; 0 where nothing tells."""
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1: on disk or on the way there."""
+        return max(self.done / self.rows, self.predicted) if self.rows else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +108,13 @@ class VolumeProgress:
 
     @property
     def voxels(self) -> tuple[int, int]:
-        """Voxels that are on disk, and all."""
-        return sum(b.done * b.area for b in self.blocks), sum(b.rows * b.area for b in self.blocks)
+        """Voxels that are done, tiles that are not on disk yet included, and all."""
+        done = sum(round(block.share * block.rows * block.area) for block in self.blocks)
+        return done, sum(block.rows * block.area for block in self.blocks)
 
     @property
     def share(self) -> float | None:
-        """How much of it is on disk, 0 to 1; None while that is not known."""
+        """How much of it is done, 0 to 1; None while that is not known."""
         if self.is_done:
             return 1.0
         done, total = self.voxels
@@ -294,7 +302,7 @@ class PredictFeed:
             self._traces.pop(row.key, None)
             state: Work = "written" if row.key in self._written else "queued"
             return replace(row, state=state, blocks=(), rate=None)
-        blocks, columns = _blocks(row.folder, header), tuple(map(str, header.get("columns", ())))
+        blocks, columns = _blocks(row.folder, header, is_live=is_live), tuple(map(str, header.get("columns", ())))
         seen = replace(row, blocks=blocks, classes=columns, state="working" if is_live else "stopped")
         return replace(seen, rate=self._rate(seen) if is_live else None)
 
@@ -347,15 +355,16 @@ def _row_of_result(told: dict[str, Any]) -> VolumeProgress:
     )
 
 
-def _blocks(folder: Path, header: dict[str, Any]) -> tuple[BlockProgress, ...]:
-    from cellmap_tui.services.predict_journal import rows_done
+def _blocks(folder: Path, header: dict[str, Any], *, is_live: bool) -> tuple[BlockProgress, ...]:
+    from cellmap_tui.services.predict_journal import rows_done, shares_predicted
 
-    rows = rows_done(folder)
+    # A job that has stopped begins again where the disk is.
+    rows, shares = rows_done(folder), shares_predicted(folder) if is_live else {}
     blocks = []
     with contextlib.suppress(TypeError, ValueError, KeyError, IndexError):
         for number, (start, stop) in enumerate(header["parts"]):
             first, count = start[0], stop[0] - start[0]
             done = min(count, max(0, rows.get(number, 0) - first))
             area = math.prod(b - a for a, b in zip(start[1:], stop[1:], strict=True))
-            blocks.append(BlockProgress(number, first, count, done, area))
+            blocks.append(BlockProgress(number, first, count, done, area, shares.get(number, 0.0)))
     return tuple(blocks)

@@ -269,7 +269,7 @@ def volume_columns() -> tuple[Column[VolumeProgress], ...]:
         Column("dataset", "dataset", 10, lambda row: dataset_of(row.ref), max_width=22, priority=4,
                sort_key=lambda row: row.ref),
         Column("label", "what", 10, _what_words, max_width=18, priority=1),
-        Column("done", "on disk", 7, done_words, align="right", sort_key=lambda row: -(row.share or 0.0)),
+        Column("done", "done", 7, done_words, align="right", sort_key=lambda row: -(row.share or 0.0)),
         Column("blocks", "blocks", 9, lambda row: f"{row.blocks_done} / {len(row.blocks)}" if row.blocks else "",
                align="right", priority=2),
         Column("rate", "voxels/s", 8, lambda row: _millions(row.rate) if row.rate else "", align="right",
@@ -286,7 +286,7 @@ def _what_words(row: VolumeProgress) -> str:
 
 
 def done_words(row: VolumeProgress) -> str:
-    """Return how much of a volume is on disk: ``45 %``, or ``-``."""
+    """Return how much of a volume is done: ``45 %``, or ``-``."""
     return "-" if row.share is None else f"{100 * row.share:.0f} %"
 
 
@@ -355,5 +355,5 @@ def _block_line(block: BlockProgress, width: int) -> Content:
     words = f"{block.number + 1:>3}  z {block.first}-{block.first + block.rows}"
     words = f"{words:<18} {block.done:>4} / {block.rows} "
     room = max(0, min(20, width - len(words)))
-    state = "done" if block.done >= block.rows else "running" if block.done else "queued"
-    return Content.assemble(words, (bar(block.done / block.rows if block.rows else 1.0, room), colour(state)))
+    state = "done" if block.done >= block.rows else "running" if block.share else "queued"
+    return Content.assemble(words, (bar(block.share, room), colour(state)))

@@ -11,6 +11,7 @@ import fcntl
 import json
 import shutil
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from cellmap_tui.errors import RefusedError
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 NAME = ".predict.partial"
 FORMAT = 1
-_HEADER, _DONE, _LOCK = "header.json", "done.jsonl", "lock"
+_HEADER, _DONE, _LOCK, _TILES = "header.json", "done.jsonl", "lock", "tiles.json"
+_TELL_S = 1.0
 
 
 class Journal:
@@ -62,6 +64,10 @@ class Journal:
             self.parts = tuple(Box(tuple(start), tuple(stop)) for start, stop in told["parts"])
             self.batch_size = int(told["batch_size"])
             self._rows = _read_rows(self.path / _DONE)
+            # What an earlier attempt had predicted and not written is predicted again.
+            (self.path / _TILES).unlink(missing_ok=True)
+            self._shares: dict[int, float] = {}
+            self._told_s = -_TELL_S
             self._done = (self.path / _DONE).open("a", encoding="utf-8")
             # A line that was cut off ends here.
             self._done.write("\n")
@@ -89,6 +95,20 @@ class Journal:
             self._rows[part] = row
             self._done.write(json.dumps({"part": part, "row": row}) + "\n")
             self._done.flush()
+
+    def predicted(self, part: int, share: float) -> None:
+        """Note which share of a part's tiles, 0 to 1, went through the networks; for who watches.
+
+        Rows are only on disk once no later tile reaches them: of a volume that is sliced along three axes, late.
+        """
+        with self._write:
+            self._shares[part] = round(min(1.0, share), 4)
+            if time.monotonic() - self._told_s < _TELL_S:
+                return
+            self._told_s = time.monotonic()
+            # It is only looked at: a disk that is full is told where slabs are written.
+            with contextlib.suppress(OSError, RefusedError):
+                write_json(self.path / _TILES, {str(number): told for number, told in self._shares.items()})
 
     def remove(self) -> None:
         """Remove what is left when everything has its final name."""
@@ -128,6 +148,14 @@ def unfinished(folder: Path, keys: Mapping[str, str]) -> dict[int, int] | None:
 def rows_done(folder: Path) -> dict[int, int]:
     """Return the rows of an unfinished prediction that are on disk, by part."""
     return _read_rows(folder / NAME / _DONE)
+
+
+def shares_predicted(folder: Path) -> dict[int, float]:
+    """Return which share of its tiles went through the networks, by part, as far as that is told."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        told = json.loads((folder / NAME / _TILES).read_bytes())
+        return {int(part): float(share) for part, share in told.items()}
+    return {}
 
 
 def _is_same(told: Mapping[str, Any], keys: Mapping[str, str]) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from cellmap_tui.learning.stream_predict import Source
     from cellmap_tui.services.predict_model import PredictRequest
     from cellmap_tui.services.predict_plan import Job, Prepared
     from cellmap_tui.services.predict_remote import RemoteEm
@@ -204,13 +205,31 @@ class Work:
                 CHUNKS[0],
                 closing,
                 first_row=journal.row(number),
-                told=self._count,
+                told=self._counter(opened, number, sources),
             ):
                 writer.put((opened, number, box, stored(values, self._ready.request)))
         lowered = min(source.predictor.batch_size for source in sources)
         if lowered < journal.batch_size:
             self._tell_lowered(lowered)
             journal.batch_size = lowered
+
+    def _counter(self, opened: _Open, number: int, sources: list[Source]) -> Callable[[int], None]:
+        """Return what counts the tiles of a part, and notes how much of it they are."""
+        from cellmap_tui.learning.part_plan import part_tiles
+
+        job, journal = opened.job, opened.journal
+        part, row = journal.parts[number], journal.row(number)
+        predictors = [(source.predictor, source.grid) for source in sources]
+        rest = replace(part, start=(row, *part.start[1:]))
+        total, left = (part_tiles(predictors, job.target, [box]) for box in (part, rest))
+
+        def count(tiles: int) -> None:
+            nonlocal left
+            self._count(tiles)
+            left = max(0, left - tiles)
+            journal.predicted(number, 1 - left / total)
+
+        return count
 
     def _tell_lowered(self, batch_size: int) -> None:
         self.batch_size = min(self.batch_size, batch_size)

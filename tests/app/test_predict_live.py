@@ -48,6 +48,19 @@ def test_a_journal_tells_blocks_and_share() -> None:
     assert "1 of 2 blocks" in volume_page(first, 60).plain
 
 
+def test_tiles_that_are_not_on_disk_yet_count_while_the_job_goes_on() -> None:
+    run = prediction()
+    write_journal(FOLDERS[0], PARTS, {1: 146})
+    (FOLDERS[0] / ".predict.partial" / "tiles.json").write_text('{"0": 0.75, "1": 0.1}')
+
+    first, _ = rows_of(run)
+    stopped, _ = rows_of(run, is_live=False)
+
+    assert first.share == pytest.approx((0.75 * 128 + 18) / 200)
+    assert first.blocks_done == 0
+    assert stopped.share == pytest.approx(18 / 200)
+
+
 def test_a_job_that_has_stopped_leaves_its_blocks_as_they_are() -> None:
     run = prediction("stopped")
     write_journal(FOLDERS[0], PARTS, {0: 64})

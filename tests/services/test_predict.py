@@ -19,11 +19,11 @@ from cellmap_tui.errors import CellmapError, DataError, MissingDataError, Refuse
 from cellmap_tui.learning.build_network import build_network
 from cellmap_tui.learning.model_card import read_card
 from cellmap_tui.learning.predictor import Predictor
-from cellmap_tui.services import predict_work
+from cellmap_tui.services import predict_journal, predict_work
 from cellmap_tui.services.models import from_json, to_json
 from cellmap_tui.services.predict import plan_predict, predict
 from cellmap_tui.services.predict_ensemble import read_ensemble
-from cellmap_tui.services.predict_journal import NAME
+from cellmap_tui.services.predict_journal import NAME, Journal, rows_done, shares_predicted
 from cellmap_tui.services.predict_model import PredictRequest, PredictResult
 from cellmap_tui.services.predict_words import result_lines
 from cellmap_tui.services.report import SilentReporter
@@ -240,6 +240,26 @@ def test_a_flat_network_is_averaged_over_three_directions(root, tmp_path):
     np.testing.assert_allclose(
         read(tmp_path / "all" / "set.zarr" / "crop1" / "mito"), np.mean(planes, axis=0), atol=1e-5
     )
+
+
+def test_progress_of_a_flat_network_is_told_over_all_three_directions(root, tmp_path, monkeypatch):
+    own = network(tmp_path / "run", columns=("mito",), shape=(1, 32, 32))
+    asked = request(root, own, output=str(tmp_path / "out"))
+    folder, seen = tmp_path / "out" / "set.zarr" / "crop1", []
+    predicted = Journal.predicted
+
+    def look(journal, part, share):
+        predicted(journal, part, share)
+        seen.append((share, rows_done(folder), shares_predicted(folder)))
+
+    monkeypatch.setattr(Journal, "predicted", look)
+    monkeypatch.setattr(predict_journal, "_TELL_S", 0.0)
+    predict(asked, SilentReporter())
+    shares = [share for share, _, _ in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert max(share for share, rows, _ in seen if not rows) > 0.3
+    assert all(told == {0: pytest.approx(share, abs=1e-4)} for share, _, told in seen)
 
 
 def test_an_ensemble_takes_classes_from_the_runs_that_it_names(root, run, tmp_path):
