@@ -6,10 +6,12 @@ foreign code: what it raises is shown with the class it was given, and nothing o
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cellmap_tui.errors import CellmapError, DataError, RefusedError, Stopped
 from cellmap_tui.services.process_model import ProcessedVolume
@@ -20,7 +22,7 @@ from cellmap_tui.services.process_volume import FORMAT, attributes_of, inputs_fo
 from cellmap_tui.text import printable, size, triple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cellmap_tui.services.process_model import ProcessRequest, ProcessResult
     from cellmap_tui.services.process_plan import Prepared
@@ -34,6 +36,10 @@ Function = Any
 TRUST_TIMEOUT_S = 120.0
 BYTES_PER_VOXEL = 16
 """Probabilities, what the function makes of them, and a copy."""
+
+
+class FunctionLeftError(DataError):
+    """A function that would have ended the program; unlike one that raises it is not called for other volumes."""
 
 
 def process_by_function(request: ProcessRequest, report: Reporter) -> ProcessResult:
@@ -54,7 +60,7 @@ def process_by_function(request: ProcessRequest, report: Reporter) -> ProcessRes
         report.checkpoint()
         try:
             volumes.append(_one(job, function, request, prepared, report))
-        except (RefusedError, Stopped):
+        except (RefusedError, Stopped, FunctionLeftError):
             raise
         except CellmapError as error:
             warnings.append(f"{job.name}: {error.message}")
@@ -90,6 +96,8 @@ def call(function: Function, values: Voxels, device: str, where: str) -> Voxels:
 
     Raises
     ------
+    FunctionLeftError
+        If it calls ``sys.exit`` or ``os._exit``.
     DataError
         If it raises, or returns anything else.
     """
@@ -98,7 +106,13 @@ def call(function: Function, values: Voxels, device: str, where: str) -> Voxels:
 
     # Any exception that foreign code may raise is shown, not passed on.
     try:
-        answer = function(torch.from_numpy(np.ascontiguousarray(values))[None, None].to(device))
+        with _without_exit():
+            answer = function(torch.from_numpy(np.ascontiguousarray(values))[None, None].to(device))
+    except SystemExit as left:
+        told = left.code if isinstance(left, _Left) else f"sys.exit({'' if left.code is None else repr(left.code)})"
+        raise FunctionLeftError(
+            f"process_func called {told} on {where}{_line_of(left)}", "take the call out; raise an error instead"
+        ) from None
     except Exception as error:  # noqa: BLE001 - foreign code
         words = printable(str(error)).strip()[:300]
         raise DataError(
@@ -140,10 +154,32 @@ def _function(request: ProcessRequest) -> tuple[Function, str]:
     state_dir = request.state_dir or load_settings().state_dir
     run = trusted_runner(state_dir, trust=request.trust, timeout_s=TRUST_TIMEOUT_S)
     digest = run(path).sha256
-    function = load_python_namespace(path, expected_sha256=digest).get("process_func")
+    with _without_exit():
+        function = load_python_namespace(path, expected_sha256=digest).get("process_func")
     if not callable(function):
         raise DataError(f"{path} has no function process_func", "define process_func(x), or give a recipe as TOML")
     return function, digest
+
+
+class _Left(SystemExit):
+    """``os._exit`` was called; passes by whatever catches errors."""
+
+
+@contextlib.contextmanager
+def _without_exit() -> Iterator[None]:
+    """Let ``os._exit`` raise in this process: it would end the job without a word. Children of it may end."""
+    leave, own = os._exit, os.getpid()
+
+    def told(status: int) -> NoReturn:
+        if os.getpid() != own:
+            leave(status)
+        raise _Left(f"os._exit({status})")
+
+    os._exit = told
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 def _keyed(prepared: Prepared, told: str, *, overwrite: bool) -> Prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 
 from cellmap_tui.errors import DataError, MissingDataError, RefusedError, RequestError
+from cellmap_tui.jobs.execute import execute
+from cellmap_tui.jobs.rundir import create_run
+from cellmap_tui.jobs.summary import summarise
 from cellmap_tui.learning.cores import core_ids
 from cellmap_tui.scoring.instances import score_instance
 from cellmap_tui.scoring.profiles import get_profile
@@ -337,6 +341,33 @@ def test_a_function_that_raises_or_changes_the_shape_is_told_with_its_line(tmp_p
     assert "no labels" in _function(tmp_path, "(x * 5 - 9).long()").volumes[0].problem
     assert "returned" in _function(tmp_path, "'text'").volumes[0].problem
     assert not (tmp_path / "processed" / "mine.zarr" / "crop1" / "ves").exists()
+
+
+@pytest.mark.parametrize("body", ["__import__('os')._exit(3)", "__import__('sys').exit(3)"])
+def test_a_function_that_would_end_the_program_fails_the_job_in_words(tmp_path: Path, body: str) -> None:
+    predicted_crop(tmp_path, 1, (40, 40, 70))
+    file = tmp_path / "config.py"
+    file.write_text(FUNCTION.format(body=body))
+    request = ProcessRequest(crops="all", data_root=tmp_path, state_dir=tmp_path / "state", recipe=file, trust=True)
+    run = create_run(tmp_path / "runs", "process", request)
+    leave = os._exit
+    with pytest.raises(DataError, match=r"exit\(3\) on .*crop1.*line 4"):
+        execute(run)
+    told = summarise(run)
+    assert (told.state, told.exit_code) == ("failed", 1)
+    assert "exit(3)" in str(told.message)
+    assert os._exit is leave
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_that_a_function_starts_may_end_itself(tmp_path: Path) -> None:
+    predicted_crop(tmp_path, 1, (40, 40, 70))
+    file = tmp_path / "config.py"
+    file.write_text(
+        "import os\n\ndef process_func(x):\n    child = os.fork()\n    if not child:\n        os._exit(3)\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3\n    return x > 0.5\n"
+    )
+    assert _process(tmp_path, recipe=file, trust=True).exit_code == 0
 
 
 def test_a_function_runs_only_where_the_user_allowed_it(tmp_path: Path) -> None:
