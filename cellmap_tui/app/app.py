@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from cellmap_tui.app.live_run import LiveRun
+    from cellmap_tui.app.process_form import TuneForm
     from cellmap_tui.app.screens.base import BaseScreen
     from cellmap_tui.jobs.watch import RunSummary
     from cellmap_tui.services.settings import Settings
@@ -97,6 +98,9 @@ class CellmapApp(App[None]):
         self.options: Mapping[str, object] = options or {}
         self.watched: dict[Path, LiveRun] = {}
         """Trainings that were looked at in this session."""
+        self.tuning_forms: tuple[TuneForm, TuneForm] | None = None
+        """The form of a tuning that was filled in last in this session: as the recipe editor gave it, and as it was
+        filled in."""
         self._watch = RunsWatch(settings.runs_root)
         self._told_of_runs = False
         self._told: set[str] = set()

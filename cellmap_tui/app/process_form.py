@@ -127,6 +127,23 @@ class TuneForm(TypedForm):
     base: TuneRequest | None = None
     """A request from the command line, for what the form has no option for."""
 
+    def filled_in_as(self, given: TuneForm, filled_in: TuneForm) -> TuneForm:
+        """Return this form with what was filled in last; what the editor gives otherwise than then is as it gives it.
+
+        Parameters
+        ----------
+        given
+            What the editor gave then.
+        filled_in
+            What was made of it.
+        """
+        changed = {
+            name: getattr(self, name)
+            for name in ("predictions", "classes")
+            if getattr(self, name) != getattr(given, name)
+        }
+        return replace(filled_in, start=self.start, **changed)
+
     @classmethod
     def of_request(cls, request: TuneRequest) -> TuneForm:
         """Return the form of a request."""

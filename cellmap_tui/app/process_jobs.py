@@ -101,9 +101,14 @@ class ProcessJobs(RecipeEditing, AskTrust):
         self.app.push_screen(FillIn("process", self.form, "shows the plan"), take)
 
     def action_tune(self) -> None:
-        """Open the tuner's page."""
+        """Open the tuner's page, its form as it was filled in last."""
+        form, last = self._tune_form(), self.cellmap.tuning_forms
+        self.open_tuning(form if last is None else form.filled_in_as(*last))
+
+    def _tune_form(self) -> TuneForm:
+        """Return what the editor says of a tuning."""
         start = self.draft.path if self.draft.is_saved else None
-        self.open_tuning(TuneForm(predictions=self.form.predictions, classes=self.form.classes, start=start))
+        return TuneForm(predictions=self.form.predictions, classes=self.form.classes, start=start)
 
     def open_tuning(self, form: TuneForm, *, asks: bool = False) -> None:
         """Open the tuner's page, and take over what is chosen there."""
@@ -115,7 +120,7 @@ class ProcessJobs(RecipeEditing, AskTrust):
                 self.take_recipe(replace(self.draft.recipe, classes=classes))
                 self.notify(f"{', '.join(tuned.classes)} as tuned; u takes it back")
 
-        self.app.push_screen(TuneScreen(form, asks=asks), take)
+        self.app.push_screen(TuneScreen(form, asks=asks, given=self._tune_form()), take)
 
     # Labels
 

@@ -34,6 +34,8 @@ class RecipeDraft:
     """As the file has it."""
     was_kept: bool = False
     """Whether it goes on from changes that an earlier session had not saved."""
+    backup: Path | None = None
+    """Where the file is as it was before the last saving, which could not keep its comments; None: it kept them."""
 
     @property
     def is_saved(self) -> bool:
@@ -96,6 +98,9 @@ def keep_draft(draft: RecipeDraft, state_dir: Path) -> None:
 def save_draft(draft: RecipeDraft, path: Path, state_dir: Path) -> RecipeDraft:
     """Write the recipe into a file and return the draft as it stands then.
 
+    Comments of the file that was opened stay, at the steps that they are about. Where they cannot, the file is
+    copied before.
+
     Raises
     ------
     CellmapError
@@ -106,14 +111,31 @@ def save_draft(draft: RecipeDraft, path: Path, state_dir: Path) -> RecipeDraft:
         raise RefusedError(problem, "correct it first; the draft is kept")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, recipe_text(draft.recipe))
+        text, backup = _text_of(draft, path)
+        _write(path, text)
     except OSError as error:
         raise RefusedError(f"{path} cannot be written: {error.strerror}", "save it elsewhere") from None
     forgotten = replace(draft, saved=draft.recipe)
     keep_draft(forgotten, state_dir)
-    saved = replace(forgotten, path=path, was_kept=False)
+    saved = replace(forgotten, path=path, was_kept=False, backup=backup)
     keep_draft(saved, state_dir)
     return saved
+
+
+def _text_of(draft: RecipeDraft, path: Path) -> tuple[str, Path | None]:
+    """Return the text that is written, and the copy of the file where its comments cannot be kept."""
+    from cellmap_tui.services.recipe_write import has_comments, text_with
+
+    try:
+        there = "" if draft.path is None else draft.path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        there = ""
+    kept = text_with(there, draft.recipe) if has_comments(there) else None
+    if kept is not None or not has_comments(there) or path != draft.path:
+        return recipe_text(draft.recipe) if kept is None else kept, None
+    backup = path.with_name(f"{path.name}.bak")
+    _write(backup, there)
+    return recipe_text(draft.recipe), backup
 
 
 def file_changed(draft: RecipeDraft, path: Path) -> bool:

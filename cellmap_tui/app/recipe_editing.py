@@ -281,7 +281,10 @@ class RecipeEditing(RunScreen):
             self.tell_error(error)
             return
         self.recipe_changed()
-        self.notify(f"saved to {printable(str(path))}")
+        words = f"saved to {printable(str(path))}"
+        if self.draft.backup is not None:
+            words += f"; its comments could not be kept: {printable(self.draft.backup.name)} has the file as it was"
+        self.notify(words)
         then(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from cellmap_tui.app.screens.slice import SliceScreen
 from cellmap_tui.app.screens.start import StartWork
 from cellmap_tui.app.screens.trust import TrustQuestion
 from cellmap_tui.app.widgets.confirm import Confirm
+from cellmap_tui.app.widgets.header import Header
 from cellmap_tui.app.widgets.recipe_tables import ClassTable, StepTable
 from cellmap_tui.services.process import process
 from cellmap_tui.services.process_model import ProcessRequest
-from cellmap_tui.services.process_recipe import read_recipe
+from cellmap_tui.services.process_recipe import Recipe, built_in, read_recipe
 from cellmap_tui.services.report import SilentReporter
 from tests.app.builders import app_with, run_of, write_log
 from tests.app.test_live_jobs import until
@@ -130,6 +132,46 @@ async def test_what_was_not_saved_is_there_again_and_saving_forgets_the_draft() 
         assert not open_draft(Path("recipe.toml").absolute(), Path("state")).was_kept
 
 
+async def test_saving_keeps_the_comments_of_the_file() -> None:
+    text = '# mine\n[classes.ves]\nsteps = [\n  { step = "threshold", above = 0.5 }, # tried\n  "components",\n]\n'
+    Path("mine.toml").write_text(text)
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot, ProcessRequest(recipe=Path("mine.toml").absolute(), data_root=Path("data").absolute()))
+        await press(pilot, "j", "plus", "w", "enter")
+    assert Path("mine.toml").read_text() == text.replace("0.5", "0.55")
+    assert not Path("mine.toml.bak").exists()
+
+
+async def test_comments_that_cannot_be_kept_are_copied_and_it_is_said() -> None:
+    text = '# mine\n[default]\nsteps = [{ step = "threshold", above = 0.5 }, "components"]\n'
+    Path("mine.toml").write_text(text)
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        screen = await opened(
+            pilot, ProcessRequest(recipe=Path("mine.toml").absolute(), data_root=Path("data").absolute())
+        )
+        screen.take_recipe(Recipe({"er": built_in("semantic")}))
+        await press(pilot, "w", "enter")
+        assert any("mine.toml.bak has the file as it was" in toast.message for toast in pilot.app._notifications)
+    assert Path("mine.toml.bak").read_text() == text
+    assert list(read_recipe(Path("mine.toml")).classes) == ["er"]
+
+
+async def test_the_tuning_form_is_as_it_was_filled_in_last(crop: Crop) -> None:
+    async with app_with().run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await press(pilot, "T", "n")
+        form = replace(pilot.app.screen.form, crops="1", thresholds="0.3 0.4", seed=7)
+        pilot.app.screen.form = form
+        await press(pilot, "n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, StartWork))
+        await press(pilot, "escape", "escape", "escape")
+        screen = await opened(pilot)
+        screen.form = replace(screen.form, classes=("ves",))
+        await press(pilot, "T", "n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FillIn))
+        assert pilot.app.screen.form == replace(form, classes=("ves",))
+
+
 async def test_a_file_that_somebody_else_wrote_is_replaced_only_when_told() -> None:
     Path("recipe.toml").write_text("[classes.er]\nsteps = ['threshold']\n")
     async with app_with().run_test(size=(80, 24)) as pilot:
@@ -239,6 +281,9 @@ async def test_v_opens_the_labels_of_the_crop_and_the_prediction_while_there_are
         await press(pilot, "v")
         await until(pilot, lambda: isinstance(pilot.app.screen, SliceScreen))
         assert pilot.app.screen._look.kinds == ("predictions",)
+        header = pilot.app.screen.query_one(Header)
+        assert "[6 Predict]" in header.line.plain
+        assert "[1 Data]" not in header.line.plain
         await press(pilot, "escape")
         process(ProcessRequest(crops="mine/1", data_root=Path("data").absolute()), SilentReporter())
         await press(pilot, "v")

@@ -19,6 +19,7 @@ from cellmap_tui.app.screens.slice_classes import ChooseClasses
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.slice_words import legend
 from cellmap_tui.app.widgets.ask_text import AskText
+from cellmap_tui.app.widgets.header import Header
 from cellmap_tui.app.widgets.pane import Pane
 from cellmap_tui.app.widgets.protocol_image import protocol_problem
 from cellmap_tui.app.widgets.slice_state import Look, kind_cycle, kinds_words
@@ -91,7 +92,7 @@ def open_slices(
         look = replace(look, kinds=(kind,))
     elif "gt" not in source.kinds:
         look = replace(look, kinds=source.kinds[:1])
-    screen.app.push_screen(SliceScreen(source, look, source.crop.ref, go_to))
+    screen.app.push_screen(SliceScreen(source, look, source.crop.ref, go_to, screen.MODE))
 
 
 def crop_with_class(catalog: Catalog, class_name: str) -> tuple[Crop, str] | None:
@@ -129,6 +130,8 @@ class SliceScreen(SubScreen):
         Name of the crop.
     go_to
         Where to go from there, in the words of `find_place`.
+    mode
+        The screen that it was opened from, for the header.
     """
 
     MODE = "data"
@@ -147,8 +150,9 @@ class SliceScreen(SubScreen):
             self.place = place
             super().__init__()
 
-    def __init__(self, source: SliceSource, look: Look, title: str, go_to: str = "") -> None:
+    def __init__(self, source: SliceSource, look: Look, title: str, go_to: str = "", mode: str = MODE) -> None:
         super().__init__()
+        self._mode = mode
         self._source = source
         self._look = look
         self._title = title
@@ -167,6 +171,7 @@ class SliceScreen(SubScreen):
 
     def on_mount(self) -> None:
         """Draw the first slice."""
+        self.query_one(Header).active = self._mode
         self.view.show(self._source, self._look)
         if self._begin_at:
             self._find(self._begin_at, self._look)

@@ -71,6 +71,10 @@ class TuneScreen(SubScreen, RunScreen):
         What is filled in for the next one.
     asks
         Whether the form is opened at once.
+    run_id
+        The tuning that is followed; empty: the newest.
+    given
+        What the recipe editor says of a tuning, beside which the form is kept for the session.
     """
 
     MODE = "predict"
@@ -93,8 +97,11 @@ class TuneScreen(SubScreen, RunScreen):
             self.tuning = tuning
             super().__init__()
 
-    def __init__(self, form: TuneForm, *, asks: bool = False, run_id: str = "") -> None:
+    def __init__(
+        self, form: TuneForm, *, asks: bool = False, run_id: str = "", given: TuneForm | None = None
+    ) -> None:
         super().__init__()
+        self._given = given or form
         self.form = form
         self.tuning: Tuning | None = None
         self._asks = asks
@@ -249,6 +256,7 @@ class TuneScreen(SubScreen, RunScreen):
         def take(form: TypedForm | None) -> None:
             if isinstance(form, TuneForm):
                 self.form = form
+                self.cellmap.tuning_forms = (self._given, form)
                 self.app.push_screen(StartWork(TUNE, form.request(self.cellmap.settings)), started)
 
         self.app.push_screen(FillIn("tune", self.form, "shows the plan"), take)
