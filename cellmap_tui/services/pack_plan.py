@@ -8,16 +8,17 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cellmap_tui.errors import MissingDataError, RefusedError, RequestError
+from cellmap_tui.errors import MissingDataError, RefusedError, RequestError, UnknownNameError
 from cellmap_tui.services.pack_coverage import coverage_of, expected_words
 from cellmap_tui.services.pack_model import Coverage, PackPlan, PackRequest
 from cellmap_tui.services.pack_parts import Part, Parts, is_unfinished, part_key
 from cellmap_tui.services.pack_sources import find_places, required_volumes
 from cellmap_tui.services.pack_volume import VolumeJob
 from cellmap_tui.services.report import SilentReporter
-from cellmap_tui.text import count, size
+from cellmap_tui.text import count, nearest, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cellmap_tui.challenge.crops import Annotation
@@ -115,12 +116,15 @@ def prepare(request: PackRequest, report: Reporter) -> Prepared:
     ------
     MissingDataError
         If there is nothing at the place that was named.
+    UnknownNameError
+        If a class that was named is not one that is scored.
     RefusedError
         If the zip exists already and may not be replaced, or its place cannot be written.
     """
     output = output_of(request)
     check_output(output, overwrite=request.overwrite)
     required = required_volumes(request, report)
+    _check_classes(request, required)
     places = find_places(request, required)
     found = coverage_of(request, required, places, report)
     packed = {(cell.crop, cell.label) for cell in found.cells if cell.is_packed}
@@ -139,6 +143,16 @@ def prepare(request: PackRequest, report: Reporter) -> Prepared:
             kept[job.name] = part
     memory_bytes = _memory(request)
     return Prepared(output, found, tuple(jobs), keys, kept, _workers(request), memory_bytes, tuple(required))
+
+
+def _check_classes(request: PackRequest, required: Sequence[Annotation]) -> None:
+    scored = {annotation.class_name for annotation in required}
+    for name in request.classes:
+        if name not in scored:
+            near = nearest(name, sorted(scored))
+            raise UnknownNameError(
+                f"no class {name!r} is scored", f"did you mean {near!r}?" if near else "see: cellmap-tui classes"
+            )
 
 
 def zero_jobs(prepared: Prepared) -> list[VolumeJob]:

@@ -215,6 +215,12 @@ def test_what_lies_outside_its_crop_is_left_out_or_filled_with_zeros_where_that_
     assert (filled.filled, filled.failed, filled.exit_code) == (1, 1, 1)
 
 
+def test_a_class_that_is_not_scored_is_named_with_the_nearest(tmp_path):
+    p.predictions(tmp_path)
+    with pytest.raises(RequestError, match=r"no class 'mitoo' is scored.*did you mean 'mito'"):
+        p.pack(tmp_path, classes=("er", "mitoo"))
+
+
 def test_a_threshold_that_is_no_number_is_refused():
     with pytest.raises(RequestError, match="a threshold of nan"):
         p.PackRequest(threshold=float("nan"))
