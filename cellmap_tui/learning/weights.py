@@ -33,6 +33,7 @@ PLAIN_KEYS = ("state_dict", "model_state_dict", "model", "network_weights", "net
 """Where files keep weights beside other things; ``network_weights`` is nnU-Net's."""
 PREFIXES = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
 """What wrappers put before the names of weights: several processes, the compiler, averaging."""
+_AT_ONCE_BYTES = 1 << 20
 MAX_LINES = 12
 MAX_NAMED = 4
 """Layers that a refusal names of those that are missing, spare or of another shape."""
@@ -224,12 +225,14 @@ def load_file(path: Path) -> Any:
     MissingDataError
         If it is not there.
     DataError
-        If it is cut short, no file of torch, or holds more than weights and plain values.
+        If it is cut short or damaged, no file of torch, or holds more than weights and plain values.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old pickle protocols; what cannot be read is an error below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+        _check_sums(path)
+        return loaded
     except FileNotFoundError:
         raise MissingDataError(f"no checkpoint {path}", "check the path") from None
     except IsADirectoryError:
@@ -237,11 +240,36 @@ def load_file(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise DataError(*_unpickling(path, error)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        # The rest of what torch says is advice about its own parts.
-        told = printable(" ".join(str(error).split()).partition(". ")[0])[:160]
+        # The rest of what torch says is advice about its own parts; a key alone says nothing.
+        told = "" if isinstance(error, KeyError) else printable(" ".join(str(error).split()).partition(". ")[0])[:160]
         raise DataError(
             f"{path} is cut short or no checkpoint{told and f': {told}'}", "copy it anew, or take an older checkpoint"
         ) from None
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a file whose bytes have changed since it was written, which torch reads without a word.
+
+    Raises
+    ------
+    DataError
+        If a part of it is not what its checksum says.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # torch's format of before 2020 has no checksums
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if not part.CRC:
+                continue  # torch can be told to write none
+            try:
+                with archive.open(part) as data:
+                    while data.read(_AT_ONCE_BYTES):
+                        pass
+            except zipfile.BadZipFile:
+                raise DataError(
+                    f"{path} is damaged: {printable(part.filename)} is not as it was written",
+                    "copy it anew, or take an older checkpoint",
+                ) from None
 
 
 def _unpickling(path: Path, error: Exception) -> tuple[str, str]:

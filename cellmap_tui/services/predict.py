@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cellmap_tui.services.predict_model import PredictPlan, PredictRequest, PredictResult
 from cellmap_tui.services.predict_plan import check, prepare
-from cellmap_tui.text import count, duration, size
+from cellmap_tui.text import counted, duration, size
 
 if TYPE_CHECKING:
     from cellmap_tui.services.predict_plan import Prepared
@@ -100,8 +100,8 @@ def _tell(ready: Prepared, report: Reporter) -> None:
     if ready.jobs:
         time_words = "" if ready.eta_s is None else f", about {duration(ready.eta_s)}"
         report.note(
-            f"{count(len(ready.jobs))} volumes, {count(ready.tiles)} tiles on {ready.device_words}{time_words}; "
-            f"up to {size(ready.needed_bytes)} on disk"
+            f"{counted(len(ready.jobs), 'volume')}, {counted(ready.tiles, 'tile')} on {ready.device_words}"
+            f"{time_words}; up to {size(ready.needed_bytes)} on disk"
         )
 
 

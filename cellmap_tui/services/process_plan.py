@@ -19,7 +19,7 @@ from cellmap_tui.services.process_sources import (
     predictions_place,
 )
 from cellmap_tui.services.process_volume import VolumeJob, job_key, key_of
-from cellmap_tui.text import count, printable
+from cellmap_tui.text import count, nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +93,7 @@ def prepare(request: ProcessRequest, report: Reporter | None = None, recipe: Rec
             report.checkpoint()
         _add_crop(request, catalog, crop, found, rows)
     _check_found(request, crops, rows)
+    rows.notes += _without_effect(catalog, found, rows)
     return _prepared(request, rows)
 
 
@@ -103,6 +104,7 @@ class _Rows:
     refused: list[VolumeJob] = field(default_factory=list)
     plans: list[VolumePlan] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def _add_crop(request: ProcessRequest, catalog: Catalog, crop: Crop, recipe: Recipe, rows: _Rows) -> None:
@@ -239,6 +241,22 @@ def _source_of(
     return find_named(recipe.predictions or place, crop, name)
 
 
+def _without_effect(catalog: Catalog, recipe: Recipe, rows: _Rows) -> list[str]:
+    """Return what to tell of classes of the recipe that nobody knows: most likely they are misspelt."""
+    made = {plan.label for plan in rows.plans}
+    words = []
+    for name in recipe.classes:
+        try:
+            known = name in made or bool(catalog.class_name(name))
+        except CellmapError:
+            known = False
+        if not known:
+            near = nearest(name, made)
+            meant = f"; did you mean {near}?" if near else ""
+            words.append(f"the recipe's {printable(name)} changes nothing: no crop has such a prediction{meant}")
+    return words
+
+
 def _class_name(catalog: Catalog, recipe: Recipe, predicted: Mapping[str, Path], name: str) -> str:
     """Return the class that is meant: a prediction's or recipe's own name first, then as the catalog knows it."""
     return name if name in predicted or name in recipe.classes else catalog.class_name(name)
@@ -275,7 +293,7 @@ def _prepared(request: ProcessRequest, rows: _Rows) -> Prepared:
         workers=workers,
         block=block_for(memory, workers),
         eta_s=sum(job.grid.voxels * passes(job.recipe) for job in rows.jobs) / VOXELS_PER_S,
-        notes=(without,) if rows.without else (),
+        notes=(*((without,) if rows.without else ()), *rows.notes),
     )
     failed = tuple(one for one in rows.plans if one.state in ("missing", "broken"))
     return Prepared(plan, tuple(rows.jobs), tuple(rows.kept), tuple(rows.refused), failed)

@@ -103,8 +103,9 @@ def tune(request: TuneRequest, report: Reporter) -> TuneResult:
         chosen[one.label] = best
         report.note(_words(told))
         report.metric(number, {f"tune/{one.label}": told.reported_after or 0.0})
-    _write(output, _text(request, recipe, chosen, tuned), report, "recipe")
+    # The recipe last: once it is there, a tuning that goes on would be refused.
     _write(table, _csv(rows), report, "table")
+    _write(output, _text(request, recipe, chosen, tuned), report, "recipe")
     warnings = tuple(dict.fromkeys(f"{one.label}: {one.words}" for one in tuned if one.words))
     return TuneResult(
         output,

@@ -17,6 +17,7 @@ from cellmap_tui.app.screens.trust import TrustQuestion
 from cellmap_tui.app.trusting import unknown_code
 from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.app.widgets.edit_line import EditLine
+from cellmap_tui.app.widgets.key_bar import KeyBar
 from cellmap_tui.app.widgets.predict_live_view import VolumeTable
 from cellmap_tui.app.widgets.predict_plan_view import PredictedTable, PredictOptions
 from cellmap_tui.errors import CellmapError
@@ -294,6 +295,31 @@ async def test_keys_are_offered_only_while_they_do_something() -> None:
         await until(pilot, lambda: screen.planned is not None)
         assert screen.check_action("start", ())
         assert not screen.check_action("resume", ())
+
+
+def bar_of(pilot: Pilot[None]) -> str:
+    return screen_of(pilot).query_one(KeyBar).line.plain
+
+
+def has_keys(pilot: Pilot[None], *wanted: str) -> bool:
+    return all(f"{words}  " in bar_of(pilot) for words in wanted)
+
+
+async def test_the_six_most_useful_keys_stand_in_a_narrow_bar(requests) -> None:
+    async with predict_app(prediction(), training()).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, PredictScreen))
+        screen = screen_of(pilot)
+        await until(pilot, lambda: screen.is_live_shown)
+        await until(pilot, lambda: has_keys(pilot, "blocks", "p pause", "x stop", "P process", "t plan"))
+
+        await pilot.press("t")
+        await until(pilot, lambda: screen.planned is not None)
+        await until(
+            pilot,
+            lambda: has_keys(pilot, "crop", "n start", "c networks", "i options", "P process", "t job"),
+        )
+        shown = [active.binding.description for active in screen.active_bindings.values()]
+        assert {"sort", "slice"} <= set(shown)
 
 
 async def test_a_command_line_opens_it_filled_in(requests) -> None:

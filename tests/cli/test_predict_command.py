@@ -35,6 +35,31 @@ def test_a_dry_run_writes_nothing(words, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_em_comes_from_the_bucket_that_is_named_for_every_command(
+    words, tmp_path, monkeypatch, capsys, by_environment
+):
+    bucket = tmp_path / "buckets" / "cells" / "set"
+    bucket.parent.mkdir(parents=True)
+    (tmp_path / "data" / "set").rename(bucket)
+    server = (tmp_path / "buckets").as_uri()
+    if by_environment:
+        monkeypatch.setenv("CELLMAP_TUI_ENDPOINT_URL", server)
+        monkeypatch.setenv("CELLMAP_TUI_BUCKET", "cells")
+        named = []
+    else:
+        named = ["--endpoint-url", server, "--bucket", "cells"]
+    assert main([*words, "--classes", "er", "--remote", *named]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["value"]["crops"][0]["state"] == "written"
+
+
+def test_one_volume_is_told_in_the_singular(words, capsys):
+    words.remove("--json")
+    assert main([*words, "--dry-run"]) == 0
+    assert "1 volume, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -134,6 +135,38 @@ def test_a_file_cut_short_is_told_from_one_that_is_not_there(tmp_path):
         read_weights(path)
     with pytest.raises(DataError, match="folder"):
         read_weights(tmp_path)
+
+
+def test_a_file_with_a_changed_byte_is_refused_though_torch_reads_it(tmp_path):
+    _, path = saved(tmp_path, card_of(("a",)))
+    with zipfile.ZipFile(path) as archive:
+        part = max(archive.infolist(), key=lambda one: one.file_size)
+        with archive.open(part) as data:
+            begin = path.read_bytes().index(data.read())
+    changed = bytearray(path.read_bytes())
+    changed[begin + part.file_size // 2] ^= 255
+    path.write_bytes(changed)
+
+    torch.load(path, weights_only=True)
+    with pytest.raises(DataError, match="is damaged"):
+        read_weights(path)
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        _, path = saved(tmp_path, card_of(("a",)))
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_weights(path)
+
+
+def test_a_text_is_no_checkpoint_and_no_key_of_torch_is_told(tmp_path):
+    path = tmp_path / "net_1.pth"
+    path.write_text("hello world\n")
+    with pytest.raises(DataError, match="no checkpoint") as told:
+        read_weights(path)
+    assert told.value.message.endswith("no checkpoint")
 
 
 class Evil:

@@ -122,6 +122,16 @@ def test_wrong_requests_are_told(tmp_path: Path) -> None:
     assert crop.grid.shape == ids.shape
 
 
+def test_the_recipe_is_written_last_so_that_a_tuning_cut_off_before_may_go_on(tmp_path: Path) -> None:
+    predicted_crop(tmp_path, 1, SHAPE)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RefusedError):
+        _tune(tmp_path, overwrite=False, table=tmp_path / "file" / "tried.csv")
+    assert not (tmp_path / "recipe.toml").exists()
+    _tune(tmp_path, overwrite=False)
+    assert (tmp_path / "recipe.toml").exists()
+
+
 def test_a_stopped_tuning_goes_on_where_it_was_and_a_new_prediction_is_tried_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

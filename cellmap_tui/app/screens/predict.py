@@ -50,13 +50,13 @@ class PredictScreen(PredictPages):
         bind("do.new", "start", "start", help="Start this prediction as a job; asks first, naming size and time."),
         bind("predict.networks", "networks"),
         bind("predict.options", "options"),
-        bind("do.view", "view", help="View slices of the crop with what was predicted."),
         bind("do.pause", "pause", help="Pause the job, or let it go on."),
         bind("do.stop", "stop", help="Stop the job; asks first. Blocks that are on disk stay, and r goes on."),
         bind("do.reload", "resume", "go on", help="Go on with the job: finished blocks are not done again."),
-        bind("predict.turn", "turn", "plan"),
-        bind("predict.turn", "turn_back", "progress"),
         bind("predict.process", "process"),
+        bind("predict.turn", "turn", "plan"),
+        bind("predict.turn", "turn_back", "job"),
+        bind("do.view", "view", "slice", help="View slices of the crop with what was predicted."),
         bind("do.log", "full_log"),
     ]
 

@@ -35,7 +35,8 @@ class VolumeTable(VirtualTable[VolumeProgress]):
     """What a job works on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("do.open", "select", "blocks", help="Show the blocks of a volume, and what went wrong.")
+        bind("do.open", "select", "blocks", help="Show the blocks of a volume, and what went wrong."),
+        bind("do.sort", "sort", show=False),
     ]
 
     def __init__(self) -> None:

@@ -33,7 +33,8 @@ class PredictedTable(VirtualTable["PredictedCrop"]):
     """The crops of a plan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        bind("do.open", "select", "details", help="Show classes, EM and place of a crop, or why it is left out.")
+        bind("do.open", "select", "crop", help="Show classes, EM and place of a crop, or why it is left out."),
+        bind("do.sort", "sort", show=False),
     ]
 
     def __init__(self) -> None:

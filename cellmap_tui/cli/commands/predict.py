@@ -54,8 +54,6 @@ def _add_box(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--box", metavar="Z,Y,X:Z,Y,X", help="its lower and upper corner in nm (default: all of it)")
     group.add_argument("--name", default="box", metavar="NAME", help="its name in place of the crop's (box)")
     group.add_argument("--remote", action="store_true", help="read the EM straight from the bucket")
-    group.add_argument("--endpoint-url", default="", metavar="URL", help="server of the bucket")
-    group.add_argument("--bucket", default="janelia-cosem-datasets", metavar="NAME", help="the bucket")
     group.add_argument("--profile", default="", metavar="NAME", help="AWS profile (default: anonymous)")
     group.add_argument("--coarse-em", action="store_true", help="enlarge coarser EM where a level was not fetched")
     group.add_argument("-s", "--search-path", default="", metavar="PATH", help="with {dataset} and {name}")
@@ -145,8 +143,8 @@ def request_from(args: argparse.Namespace, context: Context) -> PredictRequest:
         overwrite=args.overwrite,
         coarse_em=args.coarse_em,
         remote=args.remote,
-        endpoint_url=args.endpoint_url,
-        bucket=args.bucket,
+        endpoint_url=settings.endpoint_url,
+        bucket=settings.bucket,
         profile=args.profile,
         search_path=search,
         raw_name=args.raw_name,
