@@ -11,9 +11,12 @@ import numpy as np
 from cellmap_tui.app.live_words import source_name
 from cellmap_tui.app.widgets.line_chart import ChartLine
 from cellmap_tui.errors import CellmapError
+from cellmap_tui.monitor.curves import told_steps_per_epoch
+from cellmap_tui.monitor.finding import Finding
 from cellmap_tui.monitor.growing_curve import CurveKeeper
 from cellmap_tui.monitor.metric_filter import parse_metric_filter
-from cellmap_tui.text import cut_middle, printable
+from cellmap_tui.monitor.words import names_words
+from cellmap_tui.text import counted, cut_middle, printable
 
 if TYPE_CHECKING:
     from cellmap_tui.app.live_run import LiveRun
@@ -26,6 +29,8 @@ PANELS = 4
 MOST_LINES = 8
 """Lines in a chart; there are no more colours that everybody tells apart."""
 CLASS_PREFIX = "val/dice/"
+_NAMED = 6
+"""Metrics of a log that a sentence names; the others are counted."""
 _LOSSES = ("loss", "val/loss")
 _SCORES = ("val/dice", "val/score")
 _RATES = ("lr", "grad_norm")
@@ -170,9 +175,8 @@ class LineMaker:
 
     def _drawn(self, live: LiveRun, view: LiveView, panel: Panel) -> list[tuple[str, int, str, Curve]]:
         several = len(live.sources) > 1
-        is_classes = any(name.startswith(CLASS_PREFIX) for name in panel.names)
-        names = panel.names[:1] if several and not view.metrics and not is_classes else panel.names
-        if several and is_classes and not view.metrics:
+        names = _of_all(live, view, panel)
+        if not names:
             return self._of(live.main, live, view, panel.names)
         drawn: list[tuple[str, int, str, Curve]] = []
         for source in reversed(live.sources):
@@ -206,8 +210,33 @@ class LineMaker:
                 view.axis,
                 smoothing_of(view, name),
                 since_s=start_s(source) if view.axis == "elapsed" else None,
-                steps_per_epoch=source.facts.steps_per_epoch,
+                steps_per_epoch=steps_per_epoch(source) if view.axis == "epoch" else None,
             )
+
+
+def _of_all(live: LiveRun, view: LiveView, panel: Panel) -> tuple[str, ...]:
+    """Return the metrics of a chart that are drawn of every run; none: it is about the run in hand alone."""
+    if len(live.sources) == 1 or view.metrics:
+        return panel.names
+    return () if any(name.startswith(CLASS_PREFIX) for name in panel.names) else panel.names[:1]
+
+
+def not_drawn(live: LiveRun, view: LiveView) -> list[Finding]:
+    """Return a finding for each run or log that was added and of which no chart draws a metric."""
+    try:
+        wanted = [name for panel in panels(live, view) for name in _of_all(live, view, panel)]
+    except CellmapError:
+        return []  # the filter is said to be wrong where it is typed
+    found = []
+    for source in live.overlays:
+        names = source.series.names()
+        if names and source.at_end and not any(name in wanted for name in names):
+            sentence = f"none of the {counted(len(names), 'metric')} of {source_name(source)} is in a chart"
+            drawn = names_words(wanted, PANELS) or "nothing"
+            evidence = f"it has {names_words(names, _NAMED)}; drawn: {drawn}"
+            setting = "type one under /, or look at it alone (T, then enter)"
+            found.append(Finding("warn", "not_drawn", sentence, evidence, setting))
+    return found
 
 
 def _what(live: LiveRun, view: LiveView) -> tuple[object, ...]:
@@ -218,6 +247,14 @@ def _what(live: LiveRun, view: LiveView) -> tuple[object, ...]:
 def smoothing_of(view: LiveView, name: str) -> float:
     """Return how much a metric is smoothed: what a validation measured is drawn as it is."""
     return 0.0 if name.startswith("val") or name == "lr" else view.smoothing
+
+
+def steps_per_epoch(source: Source) -> float | None:
+    """Return how many steps an epoch has: as it was configured, else as the longest metric tells; None: not known."""
+    if source.facts.steps_per_epoch:
+        return source.facts.steps_per_epoch
+    told = [source.series.points(name) for name in source.series.names()]
+    return told_steps_per_epoch(max(told, key=len)) if told else None
 
 
 def start_s(source: Source) -> float | None:

@@ -28,6 +28,8 @@ _UNEVEN = 0.1
 _FOREIGN = {"tensorboard": "TensorBoard log", "csv": "CSV log"}
 _LEVELS = {"error": "error", "warn": "warning", "info": "ok"}
 _NAME_CELLS = 28
+NO_WORD = "died without a word: killed from outside, or a crash below Python; r goes on"
+_HOST, _SHORT_HOST = 20, 12
 
 
 def source_name(source: Source, cells: int = _NAME_CELLS) -> str:
@@ -67,13 +69,16 @@ def status(
         Whether the bell rings.
     """
     source = live.main
-    parts = [_place(source, run, short=short), *_progress(source, run, short=short), part_words(run)]
+    on = _host_words(run, here, short=short)
+    # What comes last falls off at the end of 80 columns: there the machine stands before all that can be long.
+    parts = [_place(source, run, short=short), on if short else ""]
+    parts += [*_progress(source, run, short=short), part_words(run)]
     if run is not None and run.is_live and run.silent_s is not None:
         parts.append(f"beat {duration(run.silent_s)}" + ("" if short else " ago"))
     elif run is not None and run.ended_s is not None:
         parts.append(f"ended {run_words.clock_words(run.ended_s, now_s)}, {run_words.age_words(run, now_s)} long")
-    if run is not None and run.host and printable(run.host) != here:
-        parts.append(f"on {cut_middle(printable(run.host), 20)}")
+    if not short:
+        parts.append(on)
     if run is not None and not short and run.is_live and run.pid is not None:
         parts.append(f"pid {run.pid}, goes on without this screen")
     if source.problem and not is_gone(source):
@@ -85,6 +90,13 @@ def status(
     state = "unknown" if is_gone(source) else run.state if run is not None else "remote"
     shown = f" {source_name(source, 18 if short else _NAME_CELLS)}  " + "  ".join(part for part in parts if part)
     return Content.assemble((sign(state), colour(state)), shown)
+
+
+def _host_words(run: RunSummary | None, here: str, *, short: bool) -> str:
+    if run is None or not run.host or printable(run.host) == here:
+        return ""
+    name = printable(run.host)
+    return f"on {cut_middle(name.partition('.')[0] or name, _SHORT_HOST) if short else cut_middle(name, _HOST)}"
 
 
 def is_gone(source: Source) -> bool:
@@ -102,6 +114,8 @@ def part_words(run: RunSummary | None) -> str:
 
 def last_words(source: Source, run: RunSummary | None) -> str:
     """Return the last thing that was said; of a run that failed or died, why, and what to do about it."""
+    if run is not None and run.state == "lost" and not run.remedy:
+        return NO_WORD  # its last note is no reason
     if run is not None and run.state in {"failed", "lost"} and run.message:
         return printable("; ".join(part for part in (run.message, run.remedy) if part))
     last = source.events[-1:]

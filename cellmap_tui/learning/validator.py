@@ -30,7 +30,7 @@ LIMIT_NAME = "validation.json"
 """File in a run directory that keeps how much a limit allows, so that a resumed run measures the same tiles."""
 
 
-TILES, SCORE_TILES = "validation tiles", "tiles to score"
+TILES, SCORE_TILES, SLICES = "validation tiles", "tiles to score", "example slices"
 """Units of progress while a network is measured."""
 
 
@@ -150,7 +150,8 @@ class Validator:
     def _show(
         self, predictor: Predictor, scorer: CropScorer | None, writer: SampleWriter | None, call: ValidationCall
     ) -> None:
-        """Predict for those who need more than the tiles that a limit leaves."""
+        """Predict for those who need more than the tiles that a limit leaves, and tell how far that is."""
+        tell, cut = _told(call, SLICES), 0
         counted = _Counted(
             sum(predictor.tiles(reader.shape) for reader in self._readers.values()), _told(call, SCORE_TILES)
         )
@@ -162,8 +163,10 @@ class Validator:
             if writer is not None:
                 for choice in self._slices:
                     if choice.ref == reader.crop.ref:
+                        tell(cut, len(self._slices))
                         for box, probabilities in predictor.stream(reader, choice.box):
                             writer.block(reader, box, probabilities)
+                        cut += 1
                 writer.crop_ended(reader)
 
     # -- a limit is decided once in a run's life ------------------------------------------------

@@ -105,8 +105,8 @@ class CsvSource(Source):
         epoch = _number(cells[header.epoch]) if header.epoch is not None else None
         told = _number(cells[header.step]) if header.step is not None else epoch if header.has_step else self._row
         self._row += 1
-        if told is None or not abs(told) < MOST_STEP:
-            return False
+        if told is None or not 0 <= told < MOST_STEP:
+            return False  # no tool counts below 0; as a step that goes back such a row would take back all before it
         values: dict[str, float | None] = {}
         for index, name in header.values:
             cell = cells[index].strip()

@@ -63,7 +63,7 @@ def curve(
     smoothing: float = 0.0,
     *,
     since_s: float | None = None,
-    steps_per_epoch: int | None = None,
+    steps_per_epoch: float | None = None,
 ) -> Curve:
     """Return a line of points.
 
@@ -78,6 +78,23 @@ def curve(
     """
     x = _axis(points, axis, since_s, steps_per_epoch)
     return Curve(x, smoothed(points.mean, smoothing), points.mean, points.low, points.high)
+
+
+def told_steps_per_epoch(points: Points) -> float | None:
+    """Return how many steps an epoch has, from points that tell whole epochs; None: they do not say.
+
+    From the first point of the first epoch to that of the last one: where an epoch begins is known as closely as
+    steps are told.
+    """
+    is_known = np.isfinite(points.epoch)
+    epoch, step = points.epoch[is_known], points.step[is_known]
+    if not len(epoch) or np.any(epoch != np.floor(epoch)):
+        return None  # nothing is told, or where within an epoch is told too
+    first = np.flatnonzero(np.diff(epoch, prepend=epoch[0] - 1) > 0)
+    epochs, steps = epoch[first[-1]] - epoch[0], step[first[-1]] - step[0]
+    if epochs <= 0 or steps <= epochs:
+        return None
+    return float(steps / epochs)
 
 
 def value_at(line: Curve, x: float) -> CurveValue | None:
@@ -119,7 +136,7 @@ def average(values: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
     return whole.reshape(-1)[:count]
 
 
-def _axis(points: Points, axis: Axis, since_s: float | None, steps_per_epoch: int | None) -> NDArray[np.float64]:
+def _axis(points: Points, axis: Axis, since_s: float | None, steps_per_epoch: float | None) -> NDArray[np.float64]:
     if axis == "step" or not len(points):
         return points.step.astype(np.float64)
     if axis == "epoch":
@@ -131,7 +148,7 @@ def _axis(points: Points, axis: Axis, since_s: float | None, steps_per_epoch: in
     return passed + first_s
 
 
-def _epochs(points: Points, steps_per_epoch: int | None) -> NDArray[np.float64]:
+def _epochs(points: Points, steps_per_epoch: float | None) -> NDArray[np.float64]:
     if np.all(np.isnan(points.epoch)):
         # No epochs: the axis says steps, which is better than nothing at all.
         return points.step / steps_per_epoch if steps_per_epoch else points.step.astype(np.float64)

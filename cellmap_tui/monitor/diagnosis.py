@@ -33,6 +33,7 @@ RULES: tuple[Callable[[Told], Finding | Iterable[Finding] | None], ...] = (
     rules_loss.overfitting,
     rules_loss.plateau,
     rules_steps.never_predicted,
+    rules_steps.never_measured,
     rules_machine.loader_bound,
     rules_machine.idle_gpus,
     rules_machine.throttled,

@@ -100,7 +100,7 @@ class CurveKeeper:
         smoothing: float,
         *,
         since_s: float | None,
-        steps_per_epoch: int | None,
+        steps_per_epoch: float | None,
     ) -> Curve:
         """Return a line; `key` says of what, the rest is as of `curves.curve` and `GrowingCurve.curve`."""
         if axis == "step":

@@ -28,10 +28,13 @@ def not_a_number(told: Told) -> Finding | None:
     is_broken = np.isnan(tail)
     run = len(tail) if is_broken.all() else int(np.argmin(is_broken[::-1]))
     lower = "lower learning_rate, or clip with max_grad_norm = 1; then go on from a checkpoint before it"
-    if run >= at.NAN_WINDOWS:
+    # Own trainings end at the first loss that is none, so that there is no second window.
+    has_ended_it = run > 0 and told.state == "failed"
+    if run >= at.NAN_WINDOWS or has_ended_it:
         first = len(points) - _broken_at_end(points.mean)
         place = place_words(points.step[first], points.epoch[first])
-        return Finding("error", "nan", "the loss is not a number any more", f"since {place}", lower)
+        sentence = "the training ended because its loss" if has_ended_it else "the loss"
+        return Finding("error", "nan", f"{sentence} is not a number any more", f"since {place}", lower)
     share = float(is_broken.mean())
     if share < at.NAN_SHARE or len(tail) < at.GRADIENT_POINTS:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from cellmap_tui.monitor import thresholds as at
 from cellmap_tui.monitor.finding import Finding
 from cellmap_tui.monitor.words import names_words, place_words, value_words
-from cellmap_tui.text import count
+from cellmap_tui.text import count, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cellmap_tui.monitor.told import Told
     from cellmap_tui.monitor.windows import Known
 
+_CORE = "/core"
+"""What columns end with that are learned beside a class; the class itself is told of."""
+_LIMITS = ("validation_batch_limit", "validation_time_limit")
 _MEASURES = ("val/recall/", "validation/recall/", "val/dice/", "validation/dice/")
 
 
@@ -44,6 +47,25 @@ def never_predicted(told: Told) -> Iterator[Finding]:
             evidence = f"recall 0 in the last {waited} validations, since {since}; {value_words(best)} at best"
             sentence = f"{names_words(list(found), at.NAMED_CLASSES)} {are} {words}"
             yield Finding("warn", "never_predicted", sentence, evidence, _never_setting(told))
+
+
+def never_measured(told: Told) -> Finding | None:
+    """Find classes whose Dice validations tell as none every time: no voxel of them is validated."""
+    times: dict[str, int] = {}
+    for name in told.series.names():
+        points = told.points(name) if name.startswith("val/dice/") and not name.endswith(_CORE) else None
+        if points is not None and not np.isfinite(points.mean).any():
+            times[name.removeprefix("val/dice/")] = len(points)
+    if not times:
+        return None
+    are = "is" if len(times) == 1 else "are"
+    sentence = f"{names_words(list(times), at.NAMED_CLASSES)} {are} in nothing that is validated"
+    evidence = f"no Dice in {counted(max(times.values()), 'validation')}; the mean is of the other classes"
+    limits = [key for key in _LIMITS if told.setting(key) not in (None, "none")]
+    more = f", or a higher {limits[0]}" if limits else ""
+    return Finding(
+        "warn", "never_measured", sentence, evidence, f"a split that validates on them (make-datasplit){more}"
+    )
 
 
 def _was_learned(told: Told, name: str) -> bool:

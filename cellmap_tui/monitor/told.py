@@ -49,6 +49,12 @@ class Told:
         return None if self.facts is None else self.facts.config.get(key)
 
     @property
+    def state(self) -> str:
+        """Where the run stands, such as ``failed``; empty: a log of another tool, whose state nobody knows."""
+        state = None if self.facts is None else self.facts.state
+        return "" if state is None else state.state
+
+    @property
     def is_live(self) -> bool:
         """Whether a job works on the run; logs of other tools, whose state nobody knows, count as live."""
         state = None if self.facts is None else self.facts.state

@@ -35,8 +35,8 @@ class _Alive(SilentReporter):
         self._report = report
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
-        """Pass it on."""
-        self._report.progress(done, total, unit)
+        """Pass it on, as what is left of a validation: ``pairs to score``."""
+        self._report.progress(done, total, f"{unit} to score")
 
     def checkpoint(self) -> None:
         """Pass it on."""

@@ -14,7 +14,7 @@ from cellmap_tui.app.live_bell import Heard, rings
 from cellmap_tui.app.live_control import rate_problem
 from cellmap_tui.app.live_export import problem as export_problem
 from cellmap_tui.app.live_view import MOST_OVERLAYS, LiveView, load_view, save_view
-from cellmap_tui.app.live_words import eta_words, step_rates
+from cellmap_tui.app.live_words import NO_WORD, eta_words, last_words, step_rates
 from cellmap_tui.app.screens.live_findings import LiveFindingsScreen
 from cellmap_tui.app.screens.training import TrainingScreen
 from cellmap_tui.app.widgets.confirm import Confirm
@@ -25,6 +25,7 @@ from cellmap_tui.jobs.rundir import RunDir
 from tests.app.builders import NOW_S, app_with
 from tests.app.test_live_jobs import until
 from tests.app.training_parts import OTHER_ID, RUN_ID, training, training_events
+from tests.monitor.logs import opened as opened_source
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -127,6 +128,42 @@ async def test_a_csv_log_is_drawn_too_and_has_no_keys_that_steer() -> None:
         steering = ("stop", "pause", "resume", "checkpoint", "validate_now", "rate", "stop_after_epoch", "full_log")
         assert not any(screen.check_action(action, ()) for action in steering)
         assert "CSV log" in words(screen, "status")
+
+
+async def test_a_log_whose_columns_are_in_no_chart_is_told_of_with_their_names() -> None:
+    Path("odd.csv").write_text("step,alpha,[b]beta\n1,2,3\n2,3,4\n")
+    Path("fits.csv").write_text("step,loss\n1,2\n2,3\n")
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        screen.add_source(Path("fits.csv").absolute())
+        await until(pilot, lambda: screen.live is not None and len(screen.live.overlays) == 1)
+        screen.add_source(Path("odd.csv").absolute())
+        await until(pilot, lambda: "odd.csv" in words(screen, "finding"))
+        assert "none of the 2 metrics of odd.csv is in a chart" in words(screen, "finding")
+        assert "it has [b]beta, alpha; drawn: loss, val/dice, lr" in words(screen, "finding")
+        assert "fits.csv" not in words(screen, "finding")
+        await pilot.press("W")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LiveFindingsScreen))
+        listed = pilot.app.screen.query_one("Pane Static", Static)
+        await until(pilot, lambda: "odd.csv" in str(listed.content))
+
+
+@pytest.mark.parametrize(("size", "told"), [(SMALL, " on node-17  step 120"), (LARGE, "on node-17.example")])
+async def test_a_run_of_another_machine_says_which_within_the_width(size: tuple[int, int], told: str) -> None:
+    run = training(host="node-17.example")
+    state = json.loads((run.path / "state.json").read_text())
+    (run.path / "state.json").write_text(json.dumps({**state, "host": "node-17.example"}))
+    async with app_with(run, start="train").run_test(size=size) as pilot:
+        screen = await opened(pilot)
+        assert told in words(screen, "status")[: size[0] - 2]
+
+
+def test_of_a_lost_run_its_last_note_is_no_reason() -> None:
+    source = opened_source(training(state="lost").path)
+    note = training(state="lost", message="epoch 6 is the best so far")
+    assert last_words(source, note) == NO_WORD
+    told = training(state="lost", message="memory was full: 63 G of 64 G", remedy="a smaller batch_size")
+    assert last_words(source, told) == "memory was full: 63 G of 64 G; a smaller batch_size"
 
 
 async def test_a_run_directory_that_vanishes_leaves_its_picture_and_says_so() -> None:

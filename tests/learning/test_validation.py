@@ -204,6 +204,16 @@ def test_a_validator_tells_how_many_tiles_are_done(tmp_path):
     assert {total for _, total, _ in told} == {tiles}
 
 
+def test_a_validator_under_a_limit_tells_how_many_slices_are_done_after_its_last_tile(tmp_path):
+    bank, told = validated_bank(), []
+    call = dataclasses.replace(call_of(tmp_path), progress=lambda *progress: told.append(progress))
+    validator = Validator(bank, card_of(bank), ValidatorRules(batch_limit=1))
+    validator(call)
+    last_tile = max(place for place, (_, _, unit) in enumerate(told) if unit == "validation tiles")
+    cut = len(validator.samples)
+    assert told[last_tile + 1 :] == [(done, cut, "example slices") for done in range(cut)]
+
+
 def test_a_validator_tells_values_by_names_of_events_and_keeps_slices(tmp_path):
     bank = validated_bank()
     validator = Validator(bank, card_of(bank), ValidatorRules(epochs=100))

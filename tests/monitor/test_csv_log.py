@@ -105,3 +105,11 @@ def test_nothing_in_a_log_raises(tmp_path_factory: pytest.TempPathFactory, text:
     path = tmp_path_factory.mktemp("csv") / "log.csv"
     path.write_bytes(b"step,loss\n1,0.5\n" + text.encode("utf-8", "surrogatepass") + b"\n")
     assert len(opened(path).series.points("loss")) >= 0
+
+
+def test_a_row_with_a_step_below_zero_is_passed_over_and_takes_nothing_back(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n1,3\n2,2\n-7,9\n3,1\n")
+    source = opened(path)
+    assert told(source, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert source.skipped == 1

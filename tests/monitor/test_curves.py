@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellmap_tui.monitor.curves import curve, smoothed, value_at
+from cellmap_tui.monitor.curves import curve, smoothed, told_steps_per_epoch, value_at
 from cellmap_tui.monitor.points import make_points, no_points
 
 VALUES = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(math.nan)), max_size=150)
@@ -51,6 +51,23 @@ def test_epochs_lie_between_where_the_steps_of_one_are_known() -> None:
     assert curve(points, "epoch", steps_per_epoch=10).x.tolist() == [0.5, 1.0, 1.5]
     assert curve(points, "epoch").x.tolist() == [1.0, 1.0, 2.0]
     assert curve(points, "epoch", steps_per_epoch=2).x.tolist() == [1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_how_many_steps_an_epoch_has_is_taken_from_where_epochs_begin(first: int) -> None:
+    steps = np.arange(first, 100 + first)
+    points = make_points(steps, np.ones(100), epoch=(steps - first) // 20 + first)
+    assert told_steps_per_epoch(points) == 20
+    x = curve(points, "epoch", steps_per_epoch=told_steps_per_epoch(points)).x
+    assert np.allclose(np.diff(x), 0.05)
+
+
+def test_what_tells_no_whole_epochs_or_one_alone_tells_no_steps_of_an_epoch() -> None:
+    assert told_steps_per_epoch(no_points()) is None
+    assert told_steps_per_epoch(make_points([1, 2], [1, 1])) is None
+    assert told_steps_per_epoch(make_points([1, 2, 3], [1, 1, 1], epoch=[1, 1, 1])) is None
+    assert told_steps_per_epoch(make_points([1, 2, 3], [1, 1, 1], epoch=[0.1, 0.2, 0.3])) is None
+    assert told_steps_per_epoch(make_points([1, 2, 3], [1, 1, 1], epoch=[1, 2, 3])) is None
 
 
 def test_a_log_without_epochs_shows_its_steps() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cellmap_tui.monitor import thresholds
 from cellmap_tui.monitor.diagnosis import LEVELS, diagnose
+from cellmap_tui.monitor.facts import RunFacts
 from cellmap_tui.monitor.points import make_points
 from cellmap_tui.monitor.series import Batch, RunSeries
 from tests.monitor.recordings import findings, findings_at, recording
@@ -75,6 +76,37 @@ def test_a_rule_speaks_of_the_run_it_is_for(
 )
 def test_no_other_rule_speaks_of_such_a_run(tmp_path: Path, events: str, rules: set[str]) -> None:
     assert set(findings(recording(tmp_path / "run", events, "made_machine_healthy"))) == rules
+
+
+def test_a_training_that_its_first_broken_loss_ended_is_told_so(tmp_path: Path) -> None:
+    source = recording(tmp_path / "run", "recorded_nan")
+    assert source.facts.state is not None
+    assert source.facts.state.state == "failed"
+    found = diagnose(source.series, None, source.facts)
+    assert [(one.level, one.rule) for one in found] == [("error", "nan")]
+    assert found[0].sentence == "the training ended because its loss is not a number any more"
+    assert found[0].evidence == "since epoch 3 (step 36)"
+    # The same numbers of a training that goes on are one broken window among others.
+    assert findings(source)["nan"].level == "warn"
+
+
+def test_a_class_without_a_voxel_that_is_validated_is_told_of() -> None:
+    known, none = np.full(2, 0.4), np.full(2, np.nan)
+    names = {"val/dice/er": known, "val/dice/nuc": none, "val/dice/nuc/core": none, "val/dice/[b]x": none}
+    series = RunSeries()
+    series.add_newer([Batch({name: make_points([10, 20], values) for name, values in names.items()}, first_step=10)])
+    (found,) = diagnose(series)
+    assert (found.level, found.rule) == ("warn", "never_measured")
+    assert found.sentence == "[b]x, nuc are in nothing that is validated"
+    assert "in 2 validations" in found.evidence
+    limited = RunFacts(config={"validation_batch_limit": 3})
+    assert "a higher validation_batch_limit" in diagnose(series, None, limited)[0].setting
+
+
+def test_a_class_that_one_validation_has_measured_is_not_told_of() -> None:
+    series = RunSeries()
+    series.add_newer([Batch({"val/dice/er": make_points([10, 20], [np.nan, 0.4])}, first_step=10)])
+    assert diagnose(series) == ()
 
 
 def test_classes_that_were_predicted_once_are_told_apart(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from cellmap_tui.services.telemetry_model import Reading, read_telemetry
 from cellmap_tui.services.train import train
 from cellmap_tui.services.train_model import TrainRequest, TrainResult
 from cellmap_tui.services.train_prepare import absolute_sets
+from cellmap_tui.services.train_score import _Alive
 from tests.learning.bank_data import tree_hash
 from tests.services.split_data import make_dataset
 
@@ -176,3 +177,14 @@ def test_two_processes_train_together_and_report_as_one(place):
     assert (result.epochs, result.steps) == (1, 3)
     assert "val/dice" in heard.metrics
     assert any("as many processes share the processors" in said for said in heard.said)
+
+
+def test_how_far_a_score_is_is_told_as_what_is_left_of_a_validation():
+    told = []
+
+    class Hears(SilentReporter):
+        def progress(self, done, total, unit):
+            told.append((done, total, unit))
+
+    _Alive(Hears()).progress(1, 4, "pairs")
+    assert told == [(1, 4, "pairs to score")]

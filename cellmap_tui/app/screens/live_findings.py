@@ -87,10 +87,13 @@ class LiveFindingsScreen(LivePage):
 
     @work(thread=True, exclusive=True, group="live.findings", exit_on_error=False)
     def _diagnose(self, live: LiveRun) -> None:
+        from cellmap_tui.app.live_lines import not_drawn
+        from cellmap_tui.app.live_view import load_view
         from cellmap_tui.monitor.diagnosis import diagnose
 
         main = live.main
-        self.post_message(self.Found(diagnose(main.series, main.telemetry, main.facts)))
+        view = load_view(self.cellmap.settings.state_dir, live.path)
+        self.post_message(self.Found((*not_drawn(live, view), *diagnose(main.series, main.telemetry, main.facts))))
 
     def on_live_findings_screen_found(self, event: Found) -> None:
         """Show what the rules have found."""

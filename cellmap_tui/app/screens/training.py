@@ -19,6 +19,7 @@ from cellmap_tui.app.keys import bind
 from cellmap_tui.app.live_bell import Heard, heard, rings
 from cellmap_tui.app.live_control import LiveControl
 from cellmap_tui.app.live_export import LiveExport
+from cellmap_tui.app.live_lines import not_drawn
 from cellmap_tui.app.live_rows import training_rows
 from cellmap_tui.app.screens.sub import SubScreen
 from cellmap_tui.app.screens.training_charts import MetricFilterBar, TrainingCharts
@@ -31,7 +32,7 @@ from cellmap_tui.app.widgets.training_table import NOTHING, TrainingRow, Trainin
 from cellmap_tui.text import count, cut_middle, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from cellmap_tui.app.live_run import LiveRun
     from cellmap_tui.jobs.summary import RunSummary
+    from cellmap_tui.monitor.finding import Finding
     from cellmap_tui.services.train_model import TrainRequest
 
 TRAIN = "train"
@@ -263,6 +265,8 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         if self.live is not None:
             self.look(replace(self.view, overlays=tuple(str(source.path) for source in self.live.overlays)))
             self._show_rows()
+            self._looked_s = float("-inf")
+            self.look_for_findings(self.live)
             self._look()
 
     def action_filter(self) -> None:
@@ -352,6 +356,10 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             lines = live_words.machine_lines(telemetry.machine, telemetry.latest, width=cells)
             loader = live_words.loader_words(live.main)
             self._say("#machine-lines", "\n".join([*lines, *([loader] if loader else [])]))
+
+    def more_findings(self, live: LiveRun) -> Sequence[Finding]:
+        """Return what was added and is not drawn: who has just added it looks for it."""
+        return not_drawn(live, self.view)
 
     def say_finding(self, words: Content | str) -> None:
         """Show the worst of what stands out."""

@@ -15,6 +15,8 @@ from cellmap_tui.app.screens.live_base import LiveWatch
 from cellmap_tui.app.widgets.edit_line import EditLine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.content import Content
 
     from cellmap_tui.app.live_run import LiveRun
@@ -65,6 +67,10 @@ class TrainingPages(LiveWatch):
     def say_finding(self, words: Content | str) -> None:
         """Show the worst of what stands out; a screen says where."""
 
+    def more_findings(self, live: LiveRun) -> Sequence[Finding]:
+        """Return what stands out beside what the rules find, told before it; a screen knows."""
+        return ()
+
     def look_for_findings(self, live: LiveRun) -> None:
         """Ask the rules again, at most every two seconds."""
         now_s = time.monotonic()
@@ -78,7 +84,8 @@ class TrainingPages(LiveWatch):
         from cellmap_tui.monitor.diagnosis import diagnose
 
         main = live.main
-        self.post_message(self.Diagnosed(live, diagnose(main.series, main.telemetry, main.facts)))
+        found = (*self.more_findings(live), *diagnose(main.series, main.telemetry, main.facts))
+        self.post_message(self.Diagnosed(live, found))
 
     def on_training_pages_diagnosed(self, event: Diagnosed) -> None:
         """Show the worst of it."""
