@@ -202,3 +202,24 @@ async def test_a_click_moves_the_cursor_and_a_click_on_a_heading_sorts():
         await pilot.click(VirtualTable, offset=(13, 0))
         await pilot.pause()
         assert [app.table.index.key(p) for p in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("slice_s", [-1.0, 1000.0])
+async def test_the_cursor_stays_on_its_row_however_long_a_filter_takes(monkeypatch, slice_s):
+    """With slices of no time the first rows are known at once and the row of the cursor only later."""
+    for name in ("FIRST_SLICE_S", "NEXT_SLICE_S"):
+        monkeypatch.setattr(f"cellmap_tui.app.widgets.table.{name}", slice_s)
+    app = TableApp(rows_of(2000))
+    async with app.run_test(size=(60, 20)) as pilot:
+        app.table.go_to(1400)
+        app.table.search("hela-0")
+        app.table.search("hela")
+        await settled(app, pilot)
+        assert app.table.highlighted[0] == 1400
+        assert any(line.lstrip("> ").startswith("1400 ") for line in screen_lines(app))
+        app.table.search("hela-0")
+        await pilot.press("j")
+        await settled(app, pilot)
+        app.table.search("no such name")
+        await settled(app, pilot)
+        assert app.table.cursor == 0

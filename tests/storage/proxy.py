@@ -124,10 +124,13 @@ class FaultProxy:
 
     async def _shut(self):
         self._server.close()
+        await asyncio.sleep(0)  # whoever was let in just now is known then
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
+        for _ in range(3):  # transports let go of their sockets a round later
+            await asyncio.sleep(0)
 
     async def _serve(self, reader, writer):
         task = asyncio.current_task()

@@ -59,6 +59,8 @@ class VirtualTable(TableView[Row], can_focus=True):
     _announced: Hashable = None
     _go_on = False
     _is_waiting = False
+    _sought: Hashable = None
+    """Row that the cursor returns to if the filter, which still goes on, shows it."""
 
     # What is shown
 
@@ -113,6 +115,7 @@ class VirtualTable(TableView[Row], can_focus=True):
         position = self.index.position_of(key)
         if position is None:
             return False
+        self._sought = None
         self.cursor = position
         return True
 
@@ -207,6 +210,7 @@ class VirtualTable(TableView[Row], can_focus=True):
 
     def watch_cursor(self, old: int, new: int) -> None:
         """Repaint the two lines and keep the cursor in view."""
+        self._sought = None
         self._repaint_row(old)
         self._repaint_row(new)
         self._scroll_to_cursor()
@@ -235,9 +239,12 @@ class VirtualTable(TableView[Row], can_focus=True):
         before = list(index.shown[top : top + self._lines]) if same_rows else []
         key = index.key(self.cursor) if self.cursor < len(index) else None
         number = index.shown[self.cursor] if self.cursor < len(index) else -1
+        if self._sought is not None:
+            key, same_rows, before = self._sought, False, []
         change()
         self._go_on = not index.advance(FIRST_SLICE_S)
         position = index.position_of_number(number) if same_rows else index.position_of(key)
+        self._sought = key if position is None and self._go_on else None
         self._move_silently(position or 0)
         self._rows_changed()
         self._scroll_to_cursor()
@@ -263,10 +270,19 @@ class VirtualTable(TableView[Row], can_focus=True):
         self._go_on = not self.index.advance(NEXT_SLICE_S)
         self._rows_changed()
         self._repaint_changes(before)
-        self._announce()
         if not self._go_on:
+            self._return_to_sought()
             self.post_message(self.RowsShown(self))
+        self._announce()
         self._filter_later()
+
+    def _return_to_sought(self) -> None:
+        position = self.index.position_of(self._sought) if self._sought is not None else None
+        self._sought = None
+        if position is not None:
+            self._move_silently(position)
+            self._scroll_to_cursor()
+            self.refresh()
 
     def _move_silently(self, position: int) -> None:
         old = self.cursor
