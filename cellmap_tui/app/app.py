@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.5
 """How often the runs are looked at; inotify does not work on network disks."""
+SELDOM = 10
+"""Of so many looks one is taken while the screen is left alone."""
 
 
 class CellmapApp(App[None]):
@@ -102,6 +104,7 @@ class CellmapApp(App[None]):
         """The form of a tuning that was filled in last in this session: as the recipe editor gave it, and as it was
         filled in."""
         self._watch = RunsWatch(settings.runs_root)
+        self._looks = 0
         self._told_of_runs = False
         self._told: set[str] = set()
         self.toasts_end_s = 0.0
@@ -227,6 +230,9 @@ class CellmapApp(App[None]):
             self.notify(str(event.worker.error), severity="error", timeout=10)
 
     def _look_at_runs(self) -> None:
+        self._looks += 1
+        if self._looks % SELDOM and getattr(self.screen, "is_left_alone", False):
+            return
         if not any(worker.group == "runs" and worker.is_running for worker in self.workers):
             self._poll_runs(self._watch, self.runs)
 

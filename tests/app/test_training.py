@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from cellmap_tui.app.live_control import rate_problem
 from cellmap_tui.app.live_export import problem as export_problem
 from cellmap_tui.app.live_view import MOST_OVERLAYS, LiveView, load_view, save_view
 from cellmap_tui.app.live_words import NO_WORD, eta_words, last_words, step_rates
+from cellmap_tui.app.screens import live_base
 from cellmap_tui.app.screens.live_findings import LiveFindingsScreen
 from cellmap_tui.app.screens.training import TrainingScreen
 from cellmap_tui.app.widgets.confirm import Confirm
 from cellmap_tui.app.widgets.edit_line import EditLine
+from cellmap_tui.app.widgets.frame_view import FrameView
 from cellmap_tui.app.widgets.header import Header
 from cellmap_tui.jobs.control import pending_requests
 from cellmap_tui.jobs.rundir import RunDir
@@ -454,3 +457,73 @@ def test_a_speed_needs_two_points_since_the_job_began_and_spans_a_validation() -
     points = Points(step, np.full(4, np.nan), time_s, value, value, value)
     assert step_rates(points, since_s=110.0) == []
     assert step_rates(points, since_s=-1.0) == [39 / 110, 2 / 100]
+
+
+# What keys and processors need
+
+
+async def test_a_key_between_two_charts_is_answered_before_the_second_is_drawn_and_none_is_left_out(
+    monkeypatch,
+) -> None:
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        first = screen.chart_panes[0]
+        happened: list[str] = []
+        draw, ask = FrameView.draw, first.chart.action_ask
+
+        def drawing(chart: FrameView) -> None:
+            assert chart.parent is not None
+            happened.append(str(chart.parent.id))
+            draw(chart)
+
+        def asking(what: str) -> None:
+            happened.append(what)
+            ask(what)
+
+        monkeypatch.setattr(FrameView, "draw", drawing)
+        monkeypatch.setattr(first.chart, "action_ask", asking)
+        screen.call_later(screen.look, replace(screen.view, axis="epoch"))
+        first.chart.call_later(first.chart.action_ask, "log_y")
+        await pilot.pause()
+        keys = happened.index("log_y")
+        assert not {"chart1", "chart2", "chart3"} & set(happened[:keys])
+        assert {"chart0", "chart1", "chart2", "chart3"} <= set(happened[keys:])
+        for pane in screen.chart_panes:
+            assert pane.chart.options.axis_words == "epoch"
+            assert pane.chart.options.log_y
+            assert "over epochs  log y" in str(pane.border_title)
+
+
+async def test_charts_that_wait_for_their_turn_lose_neither_a_zoom_nor_a_cursor() -> None:
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("m", "i", "h", "m", "m", "m", "m", "i", "i", "h")
+        await pilot.pause()
+        windows = [pane.chart.window for pane in screen.chart_panes]
+        assert len({(window.x_low, window.x_high) for window in windows}) == 1
+        assert windows[0].x_high - windows[0].x_low < 120
+        assert len({pane.chart.cursor for pane in screen.chart_panes}) == 1
+        assert screen.chart_panes[0].chart.cursor is not None
+
+
+async def test_a_screen_that_is_left_alone_looks_seldom_until_a_key_is_pressed(monkeypatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(live_base, "now_s", lambda: clock[0])
+    monkeypatch.setattr(live_base, "NEAR_S", 0.01)
+    monkeypatch.setattr(live_base, "SELDOM_S", 3600.0)
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        looks: list[float] = []
+        monkeypatch.setattr(screen, "_look", lambda: looks.append(clock[0]))
+        await until(pilot, lambda: bool(looks))
+        assert not screen.is_left_alone
+        clock[0] += live_base.LONG_S
+        assert screen.is_left_alone
+        await until(pilot, lambda: screen._often is not None and not screen._often._active.is_set())
+        looks.clear()
+        screen._tick_seldom()
+        assert len(looks) == 1
+        clock[0] += 1
+        await pilot.press("h")
+        await until(pilot, lambda: clock[0] in looks[1:])
+        assert not screen.is_left_alone

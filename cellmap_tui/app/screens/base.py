@@ -97,6 +97,11 @@ class BaseScreen(Screen[None]):
         """Yield the panes; a subclass says which."""
         yield from ()
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody has touched this screen for long, so that less often is looked at what it shows."""
+        return False
+
     def opened(self, options: Mapping[str, object]) -> None:
         """Take the options of a command line or of another screen that leads here."""
 

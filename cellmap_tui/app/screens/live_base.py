@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,24 @@ from cellmap_tui.app.screens.base import BaseScreen
 from cellmap_tui.app.screens.sub import SubScreen
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from cellmap_tui.app.live_run import LiveRun
 
 NEAR_S, FAR_S = 0.25, 0.5
 """Time between two frames at most: 4 a second, 2 over SSH."""
-AWAY_S = 5.0
-"""Time between two looks while the terminal has no focus: nothing is drawn then, but the bell may ring."""
+SELDOM_S = 5.0
+"""Time between two looks while nobody has touched the screen for long, so that a training has the processors; and
+while the terminal has no focus: nothing is drawn then, but the bell may ring."""
+LONG_S = 30.0
+"""For so long nobody has pressed a key then."""
+SWITCH_S = 0.001
+"""For so long a key waits for the thread that reads to let go of the interpreter; by itself 5 ms, several times."""
+
+
+def now_s() -> float:
+    """Return the time by which it is told how long nobody was there."""
+    return time.monotonic()
 
 
 def frame_s() -> float:
@@ -35,7 +48,8 @@ class LiveWatch(BaseScreen):
     """What is looked at."""
     _shown: tuple[object, ...] | None = None
     _prepared: tuple[LiveRun, int] | None = None
-    _ticks = 0
+    _often: Timer | None = None
+    _touched_s = float("-inf")
     _is_settled = False
 
     class Read(Message):
@@ -66,9 +80,31 @@ class LiveWatch(BaseScreen):
             self._show_new()
             self._look()
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody has touched this screen for long."""
+        return now_s() - self._touched_s >= LONG_S
+
+    def touch(self) -> None:
+        """Take note that somebody is there, and look often for a while."""
+        self._touched_s = now_s()
+        if self._often is not None:
+            self._often.resume()
+
+    def on_key(self) -> None:
+        """Take note of the key."""
+        self.touch()
+
+    def on_mouse_down(self) -> None:
+        """Take note of the button."""
+        self.touch()
+
     def on_mount(self) -> None:
         """Begin to read."""
-        self.set_interval(frame_s(), self._tick)
+        sys.setswitchinterval(SWITCH_S)
+        self._often = self.set_interval(frame_s(), self._tick)
+        self.set_interval(SELDOM_S, self._tick_seldom)
+        self.touch()
         self.watch(self.app, "app_focus", self._focus_changed, init=False)
         if self.live is not None:
             self.call_after_refresh(self._show_new)
@@ -76,19 +112,24 @@ class LiveWatch(BaseScreen):
 
     def on_screen_resume(self) -> None:
         """Catch up with what was told while another screen was shown."""
+        self.touch()
         self._look()
         self._show_new()
 
     def _focus_changed(self, has_focus: bool) -> None:
         if has_focus and self.is_current:
+            self.touch()
             self._look()
             self._show_new()
 
     def _tick(self) -> None:
-        self._ticks += 1
-        if not self.is_current or self.live is None:
-            return
-        if self.app.app_focus or self._ticks % round(AWAY_S / frame_s()) == 0:
+        if self.is_current and self.app.app_focus and not self.is_left_alone:
+            self._look()
+        elif self._often is not None:
+            self._often.pause()
+
+    def _tick_seldom(self) -> None:
+        if self.is_current:
             self._look()
 
     def _look(self) -> None:

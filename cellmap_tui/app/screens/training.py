@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 TRAIN = "train"
 """Name of the command."""
 BEAT_S = 1.0
+SELDOM = 5
+"""Of so many beats one is shown while the screen is left alone."""
 STRIP_LINES = 3
 
 
@@ -111,6 +113,7 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
         self._wanted = path
         self._asks = request is not None
         self._heard = Heard()
+        self._beats = 0
 
     def compose_body(self) -> ComposeResult:
         """Yield where it stands, charts, trainings, classes, machine and log."""
@@ -329,6 +332,9 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             self.show_live()
 
     def _beat(self) -> None:
+        self._beats += 1
+        if self._beats % SELDOM and self.is_left_alone:
+            return
         if self.is_current and self.app.app_focus and self.goes_on():
             self._show_state()
 

@@ -19,7 +19,7 @@ from cellmap_tui.errors import CellmapError
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from textual.app import ComposeResult
@@ -79,6 +79,9 @@ class TrainingCharts(LiveWatch):
         self.view = LiveView()
         self._lines = LineMaker()
         self._panes: list[ChartPane] = []
+        self._turns: list[ChartPane] = []
+        self._moves: list[tuple[ChartPane, Callable[[LineChart], None]]] = []
+        self._draws_on = False
 
     def compose_charts(self) -> Iterator[ChartPane]:
         """Yield the charts."""
@@ -134,20 +137,64 @@ class TrainingCharts(LiveWatch):
         self._lines.prepare(live, self.view)
 
     def show_charts(self) -> None:
-        """Draw what is known now; a chart that shows the same sends nothing."""
+        """Draw what is known now, the chart in hand first; a chart that shows the same sends nothing."""
         live = self.live
         if live is None:
             return
         for pane, panel in zip(self.chart_panes, self._panels(live), strict=True):
             pane.panel = panel
             pane.set_class(not panel.title, "-empty")
-            pane.set_title(panel.title + self._look_words(panel))
-            if pane.display and panel.title:
-                self._draw(pane, live)
+        in_hand = self.chart_pane
+        self._end_moves()
+        self._turns = [in_hand, *(pane for pane in self.chart_panes if pane is not in_hand)]
+        if self.is_left_alone:
+            self._draw_rest()  # no key is waited for, and painting once is cheaper
+        else:
+            self._draw_turn()
         if self.front.has_class("-empty"):
             self._bring(self.chart_panes[0])
 
-    def _draw(self, pane: ChartPane, live: LiveRun) -> None:
+    def _draw_turn(self) -> None:
+        """Draw the next chart, and go on when it is painted: a key comes in between, it need not wait for all."""
+        while self.live is not None and (self._moves or self._turns):
+            pane, move = self._moves.pop(0) if self._moves else (self._turns.pop(0), None)
+            if move is not None:
+                move(pane.chart)
+            elif not self._draw(pane, self.live):
+                continue
+            if (self._moves or self._turns) and not self._draws_on:
+                # Of the chart: its wish to be painted reaches the screen before this does.
+                self._draws_on = pane.chart.call_after_refresh(self._draw_on)
+            return
+
+    def _draw_on(self) -> None:
+        self._draws_on = False
+        if self.is_attached:
+            self._draw_turn()
+
+    def _draw_rest(self) -> None:
+        """Draw all that wait for their turn: what comes now is about charts as they are now."""
+        self._end_moves()
+        while self._turns and self.live is not None:
+            self._draw(self._turns.pop(0), self.live)
+
+    def _end_moves(self) -> None:
+        while self._moves:
+            pane, move = self._moves.pop(0)
+            move(pane.chart)
+
+    def _move_others(self, chart: LineChart, move: Callable[[LineChart], None]) -> None:
+        """Let the other charts follow one in which the user moved, each in its turn."""
+        self._draw_rest()
+        self._moves = [(pane, move) for pane in self.chart_panes if pane.chart is not chart]
+        if not self._draws_on:
+            self._draws_on = chart.call_after_refresh(self._draw_on)
+
+    def _draw(self, pane: ChartPane, live: LiveRun) -> bool:
+        """Draw a chart with its title; return whether there was something to draw."""
+        pane.set_title(pane.panel.title + self._look_words(pane.panel))
+        if not pane.display or not pane.panel.title:
+            return False
         pane.chart.show(
             self._lines.lines(live, self.view, pane.panel),
             planned_end=planned_end(live, self.view) if self.goes_on() else None,
@@ -156,6 +203,7 @@ class TrainingCharts(LiveWatch):
             log_y=self.view.log_y or pane.panel.log_y,
             clip_percent=self.view.clip_percent,
         )
+        return True
 
     def _panels(self, live: LiveRun) -> tuple[Panel, ...]:
         try:
@@ -204,16 +252,12 @@ class TrainingCharts(LiveWatch):
 
     @on(LineChart.CursorMoved)
     def _move_cursors(self, event: LineChart.CursorMoved) -> None:
-        for pane in self.chart_panes:
-            if pane.chart is not event.chart:
-                pane.chart.set_cursor(event.x)
+        self._move_others(event.chart, lambda chart: chart.set_cursor(event.x))
 
     @on(LineChart.Zoomed)
     def _zoom_all(self, event: LineChart.Zoomed) -> None:
         span = None if event.window is None else (event.window.x_low, event.window.x_high)
-        for pane in self.chart_panes:
-            if pane.chart is not event.chart:
-                pane.chart.set_span(span)
+        self._move_others(event.chart, lambda chart: chart.set_span(span))
 
     @on(LineChart.OptionAsked)
     def _change(self, event: LineChart.OptionAsked) -> None:
@@ -238,6 +282,7 @@ class TrainingCharts(LiveWatch):
             self.look(view.turned(what))
 
     def _follow(self, following: bool) -> None:
+        self._draw_rest()
         for pane in self.chart_panes:
             pane.chart.set_following(following)
         self.look(replace(self.view, follow=following))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.rundir import RunDir
 
 LOOK_S = 0.5
+SELDOM = 10
+"""Of so many looks one is taken while the screen is left alone."""
 
 
 class RunLog(LogView):
@@ -42,12 +44,13 @@ class RunLog(LogView):
     def __init__(self, *, full: bool = False, id: str | None = None) -> None:
         super().__init__(empty="", id=id)
         self._full = full
+        self._looks = 0
         self._feed: LogFeed | None = None
         self._reading: tuple[LogFeed, Worker[None]] | None = None
 
     def on_mount(self) -> None:
         """Look at the run twice a second."""
-        self.set_interval(LOOK_S, self._look_again)
+        self.set_interval(LOOK_S, self._look_in_time)
 
     def follow(self, run: RunDir | None) -> None:
         """Show the log of another run, or of none."""
@@ -57,6 +60,11 @@ class RunLog(LogView):
         elif self._feed is None or self._feed.run.path != run.path:
             self._feed = LogFeed(run, full=self._full)
             self.clear("nothing said yet")
+            self._look_again()
+
+    def _look_in_time(self) -> None:
+        self._looks += 1
+        if self._looks % SELDOM == 0 or not getattr(self.screen, "is_left_alone", False):
             self._look_again()
 
     def _look_again(self) -> None:
