@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellmap_tui.challenge.targets import CORE_SEED_VOXELS
+from cellmap_tui.volumes.parts import connected_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,22 +58,19 @@ def grow_back(cores: NDArray[np.bool_], mask: NDArray[np.bool_], min_seed_voxels
         Numbers from 1, uint32; 0 outside of the mask. A piece of the mask that no seed reaches is an object
         of its own.
     """
-    import cc3d  # 50 ms
     from skimage.segmentation import watershed  # 0.3 s
 
     seeds = _numbered(cores & mask, min_seed_voxels)
     flat = np.zeros(mask.shape, np.uint8)
     grown: Ids = watershed(flat, seeds, mask=mask, connectivity=np.ones((3, 3, 3)))  # type: ignore[no-untyped-call]
-    rest, count = cc3d.connected_components(mask & (grown == 0), connectivity=26, return_N=True)
+    rest, count = connected_parts(mask & (grown == 0))
     if count:
         grown = np.where(rest > 0, rest.astype(np.uint32) + np.uint32(grown.max(initial=0)), grown)
     return grown.astype(np.uint32)
 
 
 def _numbered(cores: NDArray[np.bool_], min_voxels: int) -> NDArray[np.int32]:
-    import cc3d
-
-    parts, count = cc3d.connected_components(cores, connectivity=26, return_N=True)
+    parts, count = connected_parts(cores)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     keep = sizes >= min_voxels
     keep[0] = False

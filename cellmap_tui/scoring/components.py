@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import cc3d
 import numpy as np
+
+from cellmap_tui.volumes.parts import connected_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +32,7 @@ def label_components(prediction: Voxels) -> tuple[Labels, int]:
         Ids ``[z, y, x]`` of any numeric type, 0 is background; equal ids that touch by a face, edge or
         corner are one component.
     """
-    labels, count = cc3d.connected_components(np.ascontiguousarray(prediction), connectivity=26, return_N=True)
-    return labels, int(count)
+    return connected_parts(prediction)
 
 
 def label_in_slabs(prediction: Volume, labels: Labels, planes: int) -> int:

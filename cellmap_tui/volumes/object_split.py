@@ -14,6 +14,7 @@ import numpy as np
 
 from cellmap_tui.volumes.blocks import Computed, around
 from cellmap_tui.volumes.object_labels import ordered
+from cellmap_tui.volumes.parts import connected_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,9 +214,7 @@ def _by_boundary(mask: NDArray[np.bool_], how: Split, heights: Voxels) -> NDArra
 
 
 def _seeds(inside: NDArray[np.bool_], least_voxels: int) -> NDArray[np.int32]:
-    import cc3d
-
-    labels, count = cc3d.connected_components(np.ascontiguousarray(inside), connectivity=26, return_N=True)
+    labels, count = connected_parts(inside)
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= least_voxels
     keep[0] = False
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]

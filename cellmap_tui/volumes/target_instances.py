@@ -16,6 +16,7 @@ import numpy as np
 from cellmap_tui.errors import DataError
 from cellmap_tui.volumes.geometry import Box, whole
 from cellmap_tui.volumes.label_volumes import largest_id, planes, slabs_of
+from cellmap_tui.volumes.parts import connected_parts
 from cellmap_tui.volumes.target_labels import TargetReader, _nothing
 
 if TYPE_CHECKING:
@@ -163,11 +164,8 @@ class ComponentReader(TargetReader):
 
     def _labelled(self, start: int, stop: int) -> tuple[Voxels, int, NDArray[np.bool_]]:
         """Return the labels of a slab with the last plane below it, how many, and known voxels."""
-        # cc3d costs 0.1 s at the first use
-        import cc3d
-
         present, known = self.mask(planes(self.grid, max(start - 1, 0), stop))
-        labels, count = cc3d.connected_components(present, connectivity=26, return_N=True)
+        labels, count = connected_parts(present)
         return labels, count, known
 
 
@@ -296,10 +294,8 @@ def watershed_parts(
 
 
 def _parts_of(mask: NDArray[np.bool_]) -> tuple[Voxels, int]:
-    import cc3d
-
-    labels, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    return labels.astype(np.int32), int(count)
+    labels, count = connected_parts(mask)
+    return labels.astype(np.int32), count
 
 
 def _renumbered(ids: Voxels) -> Voxels:
