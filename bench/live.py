@@ -16,7 +16,7 @@ that shows the same: figures stand beside their limits.
 | open | 100,000 rows x 10 metrics, until the newest numbers are painted | 1 s |
 | viewers | time of a training's step with none and with five viewers, left alone, of the same nice value | 1 % |
 
-A key is pressed before `bytes` and `follow` measure, as a screen that is left alone for 30 s draws seldom: keep
+A key is pressed before `bytes` and `follow` measure, as a screen that is left alone on a full machine draws seldom: keep
 `--seconds` below that. What five viewers take after a key is told by `viewers` too, beside no limit.
 """
 

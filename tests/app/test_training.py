@@ -506,8 +506,10 @@ async def test_charts_that_wait_for_their_turn_lose_neither_a_zoom_nor_a_cursor(
         assert screen.chart_panes[0].chart.cursor is not None
 
 
-async def test_a_screen_that_is_left_alone_looks_seldom_until_a_key_is_pressed(monkeypatch) -> None:
+@pytest.mark.parametrize(("share", "alone_s"), [(1.0, live_base.LONG_S), (0.5, live_base.FORGOTTEN_S)])
+async def test_a_screen_that_is_left_alone_looks_seldom_until_a_key_is_pressed(monkeypatch, share, alone_s) -> None:
     clock = [1000.0]
+    monkeypatch.setattr(live_base, "processors_share", lambda: share)
     monkeypatch.setattr(live_base, "now_s", lambda: clock[0])
     monkeypatch.setattr(live_base, "NEAR_S", 0.01)
     monkeypatch.setattr(live_base, "SELDOM_S", 3600.0)
@@ -516,8 +518,9 @@ async def test_a_screen_that_is_left_alone_looks_seldom_until_a_key_is_pressed(m
         looks: list[float] = []
         monkeypatch.setattr(screen, "_look", lambda: looks.append(clock[0]))
         await until(pilot, lambda: bool(looks))
+        screen._tick_seldom()
         assert not screen.is_left_alone
-        clock[0] += live_base.LONG_S
+        clock[0] += alone_s
         assert screen.is_left_alone
         await until(pilot, lambda: screen._often is not None and not screen._often._active.is_set())
         looks.clear()
@@ -527,3 +530,22 @@ async def test_a_screen_that_is_left_alone_looks_seldom_until_a_key_is_pressed(m
         await pilot.press("h")
         await until(pilot, lambda: clock[0] in looks[1:])
         assert not screen.is_left_alone
+
+
+async def test_who_watches_without_a_key_sees_every_frame_while_a_processor_is_free(monkeypatch) -> None:
+    clock, share = [1000.0], [1.0]
+    monkeypatch.setattr(live_base, "now_s", lambda: clock[0])
+    monkeypatch.setattr(live_base, "processors_share", lambda: share[0])
+    monkeypatch.setattr(live_base, "NEAR_S", 0.01)
+    monkeypatch.setattr(live_base, "SELDOM_S", 3600.0)
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        screen._tick_seldom()
+        clock[0] += live_base.LONG_S
+        await until(pilot, lambda: screen._often is not None and not screen._often._active.is_set())
+        share[0] = 0.5
+        screen._tick_seldom()
+        assert not screen.is_left_alone
+        looks: list[float] = []
+        monkeypatch.setattr(screen, "_look", lambda: looks.append(clock[0]))
+        await until(pilot, lambda: len(looks) >= 3)

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 NEAR_S, FAR_S = 0.25, 0.5
 """Time between two frames at most: 4 a second, 2 over SSH."""
 SELDOM_S = 5.0
-"""Time between two looks while nobody has touched the screen for long, so that a training has the processors; and
-while the terminal has no focus: nothing is drawn then, but the bell may ring."""
-LONG_S = 30.0
-"""For so long nobody has pressed a key then."""
+"""Time between two looks while the screen is left alone, so that a training has the processors; and while the
+terminal has no focus: nothing is drawn then, but the bell may ring."""
+LONG_S, FORGOTTEN_S = 30.0, 600.0
+"""For so long nobody has pressed a key then: while all processors work, and in any case."""
+FULL = 0.9
+"""The share of the processors' time from which all of them are said to work."""
 SWITCH_S = 0.001
 """For so long a key waits for the thread that reads to let go of the interpreter; by itself 5 ms, several times."""
 
@@ -34,6 +36,13 @@ SWITCH_S = 0.001
 def now_s() -> float:
     """Return the time by which it is told how long nobody was there."""
     return time.monotonic()
+
+
+def processors_share() -> float:
+    """Return the share of the processors' time that was used since the last call; 0 at the first."""
+    import psutil  # 10 ms that the first paint need not wait for
+
+    return float(psutil.cpu_percent()) / 100
 
 
 def frame_s() -> float:
@@ -51,6 +60,7 @@ class LiveWatch(BaseScreen):
     _often: Timer | None = None
     _touched_s = float("-inf")
     _is_settled = False
+    _is_full = False
 
     class Read(Message):
         """There is something new, or everything was read."""
@@ -82,8 +92,9 @@ class LiveWatch(BaseScreen):
 
     @property
     def is_left_alone(self) -> bool:
-        """Whether nobody has touched this screen for long."""
-        return now_s() - self._touched_s >= LONG_S
+        """Whether nobody has touched this screen for long; who watches on a free machine is not disturbed."""
+        alone_s = now_s() - self._touched_s
+        return alone_s >= FORGOTTEN_S or (alone_s >= LONG_S and self._is_full)
 
     def touch(self) -> None:
         """Take note that somebody is there, and look often for a while."""
@@ -129,6 +140,9 @@ class LiveWatch(BaseScreen):
             self._often.pause()
 
     def _tick_seldom(self) -> None:
+        self._is_full = processors_share() >= FULL
+        if self._often is not None and not self.is_left_alone:
+            self._often.resume()
         if self.is_current:
             self._look()
 
