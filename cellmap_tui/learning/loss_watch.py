@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cellmap_tui.learning.batch import PatchBatch
+    from cellmap_tui.learning.config_model import TrainConfig
 
 MOST_WAITING = 64
 """Steps that may be ahead of the look; then it waits for the oldest."""
@@ -35,9 +36,16 @@ class _Waiting:
 
 
 class LossWatch:
-    """Looks at the loss of every batch."""
+    """Looks at the loss of every batch.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    remedy
+        What to do about a loss that is no number.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
         self._waiting: deque[_Waiting] = deque()
 
     def put(self, loss: Tensor, step: int, epoch: int, batch: PatchBatch) -> None:
@@ -71,8 +79,20 @@ class LossWatch:
                 raise NotANumberError(
                     f"the loss is {value} at step {first.step} (epoch {first.epoch}), "
                     f"on patches of {', '.join(first.crops) or 'no named crop'}",
-                    "lower learning_rate, set max_grad_norm = 1, or precision = fp32; then resume",
+                    self._remedy,
                 )
+
+
+def calmer(config: TrainConfig) -> str:
+    """Return what keeps a loss a number, beside what the configuration does already."""
+    ways = ["lower learning_rate"]
+    if config.max_grad_norm is None or config.max_grad_norm > 1:
+        ways.append("set max_grad_norm = 1")
+    else:
+        ways.append(f"raise warmup_epochs ({config.warmup_epochs})")
+    if config.precision != "fp32":
+        ways.append("set precision = fp32")
+    return f"{', '.join(ways[:-1])} or {ways[-1]}; then resume"
 
 
 def has_only_numbers(tensors: list[Tensor]) -> bool:

@@ -67,6 +67,9 @@ class TrainListener(Listener, Protocol):
     def step(self, record: StepRecord) -> None:
         """Hear of a batch; must not wait for the device."""
 
+    def validating(self) -> None:
+        """Hear that a validation begins; it waits for the device anyway, so this may too."""
+
     def validated(self, epoch: int, step: int, values: Mapping[str, float], *, is_best: bool) -> None:
         """Hear what a validation found, by names of events (``val/dice``, ``val/dice/mito`` …)."""
 
@@ -84,6 +87,9 @@ class TrainSilence(Silence):
     """Nobody listens, nobody asks."""
 
     def step(self, record: StepRecord) -> None:
+        """Ignore it."""
+
+    def validating(self) -> None:
         """Ignore it."""
 
     def validated(self, epoch: int, step: int, values: Mapping[str, float], *, is_best: bool) -> None:

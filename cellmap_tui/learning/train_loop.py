@@ -16,7 +16,7 @@ import torch
 from cellmap_tui.errors import CellmapError, Stopped
 from cellmap_tui.learning import checkpoints, history, model_card
 from cellmap_tui.learning.checkpoints import NOW, CheckpointNotWrittenError
-from cellmap_tui.learning.loss_watch import LossWatch, NotANumberError, has_only_numbers
+from cellmap_tui.learning.loss_watch import LossWatch, NotANumberError, calmer, has_only_numbers
 from cellmap_tui.learning.ranks import joined
 from cellmap_tui.learning.train_asks import Asks
 from cellmap_tui.learning.train_listener import StepRecord, TrainOutcome, TrainSilence
@@ -106,7 +106,7 @@ class _Run:
         self._validate = validate
         self._at = Position()
         self._asks = Asks(listener, parts.ranks, parts.config.max_hours)
-        self._watch = LossWatch()
+        self._watch = LossWatch(calmer(parts.config))
         self._learner = Learner(parts, listener.warning)
         self._failed_saves = 0
         self._told_s = -math.inf
@@ -322,6 +322,7 @@ class _Run:
         if self._validate is None or not parts.ranks.is_first:
             return
         epoch = at.epoch if is_epoch else at.epoch + 1
+        self._listener.validating()
         try:
             values = measured(parts, self._validate, epoch, at.step, self._listener)
         finally:
@@ -353,7 +354,7 @@ class _Run:
         if not has_only_numbers(list(parts.network.parameters())):
             raise NotANumberError(
                 f"weights are no numbers after step {at.step} (epoch {at.epoch})",
-                "lower learning_rate, set max_grad_norm = 1, or precision = fp32; then resume",
+                calmer(self._config),
             )
         if not parts.ranks.is_first:
             return

@@ -27,7 +27,7 @@ def not_a_number(told: Told) -> Finding | None:
     tail = points.mean[-at.NAN_RECENT :]
     is_broken = np.isnan(tail)
     run = len(tail) if is_broken.all() else int(np.argmin(is_broken[::-1]))
-    lower = "lower learning_rate, or clip with max_grad_norm = 1; then go on from a checkpoint before it"
+    lower = f"{_calmer(told)}; then go on from a checkpoint before it"
     # Own trainings end at the first loss that is none, so that there is no second window.
     has_ended_it = run > 0 and told.state == "failed"
     if run >= at.NAN_WINDOWS or has_ended_it:
@@ -58,11 +58,22 @@ def diverging(told: Told) -> Finding | None:
         return None
     level: Level = "error" if lost > at.DIVERGED_LOST * scale else "warn"
     evidence = f"{value_words(now)} now, {value_words(least)} at {place_words(parts.step[lowest])}"
+    setting = f"{_lower_rate(told)}, longer warm-up"
+    return Finding(level, "diverging", "the training loss is rising", evidence, setting)
+
+
+def _lower_rate(told: Told) -> str:
     rate = told.setting("learning_rate")
-    lower = f" ({value_words(rate / 3)})" if isinstance(rate, float | int) and rate else ""
-    return Finding(
-        level, "diverging", "the training loss is rising", evidence, f"lower learning_rate{lower}, longer warm-up"
-    )
+    return "lower learning_rate" + (f" ({value_words(rate / 3)})" if isinstance(rate, float | int) and rate else "")
+
+
+def _calmer(told: Told) -> str:
+    """Return what keeps a loss a number, beside what the training is configured with already."""
+    clip, warmup = told.setting("max_grad_norm"), told.setting("warmup_epochs")
+    if not isinstance(clip, float | int) or not 0 < clip <= at.NAN_CLIP:
+        return f"{_lower_rate(told)}, or clip with max_grad_norm = {at.NAN_CLIP}"
+    longer = f" (warmup_epochs, now {warmup})" if isinstance(warmup, int) else ""
+    return f"{_lower_rate(told)}, or longer warm-up{longer}; gradients are clipped already"
 
 
 def plateau(told: Told) -> Finding | None:

@@ -85,11 +85,6 @@ class Spans:
         """Whether everything that was there at the last look was handed out."""
         return self._at_end and self._older_stop == 0
 
-    @property
-    def has_older(self) -> bool:
-        """Whether older items are still to be read."""
-        return self._older_stop > 0
-
     def read(self) -> Span | None:
         """Return the next whole items: those that were added first, else older ones; None: nothing now."""
         try:

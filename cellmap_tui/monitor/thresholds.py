@@ -10,6 +10,8 @@ SAMPLE_POINTS = 20_000
 
 # -- not a number ------------------------------------------------------------------------------
 
+NAN_CLIP = 1
+"""The longest gradient that is advised; what is clipped as short or shorter needs something else."""
 NAN_WINDOWS = 3
 """Windows in a row, at the end, whose loss is no number: one or two happen with fp16 and pass."""
 NAN_RECENT = 500

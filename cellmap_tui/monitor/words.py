@@ -11,8 +11,6 @@ from cellmap_tui.text import count, duration, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cellmap_tui.monitor.source import RunFacts
-
 _DAY_S = 86_400.0
 
 
@@ -46,8 +44,3 @@ def names_words(names: Sequence[str], most: int) -> str:
     """Return names, the first `most` of them and how many more."""
     shown = ", ".join(printable(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def setting_of(facts: RunFacts | None, key: str) -> object:
-    """Return what a training is configured with; None: not known, or nothing."""
-    return None if facts is None else facts.config.get(key)

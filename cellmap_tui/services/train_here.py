@@ -109,6 +109,11 @@ class ReportListener:
             self._feed = self._opened(record.step, record.loss.device)
         self._feed.step(record)
 
+    def validating(self) -> None:
+        """Tell the steps that are held back: a validation may take minutes."""
+        if self._feed is not None:
+            self._feed.flush()
+
     def validated(self, epoch: int, step: int, values: Mapping[str, float], *, is_best: bool) -> None:
         """Tell what a validation found."""
         from cellmap_tui.learning.samples import sample_folder

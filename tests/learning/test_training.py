@@ -139,6 +139,12 @@ def test_a_loss_that_is_no_number_ends_training_at_the_last_good_checkpoint(tmp_
     with pytest.raises(NotANumberError, match=r"loss is nan at step 9 \(epoch 2\), on patches of demo/crop") as error:
         run(tmp_path, heard, network=Breaks(8))
     assert "small_1.pth" in error.value.message
+    # Its gradients are clipped at 1 already.
+    ways = "lower learning_rate, raise warmup_epochs (1) or set precision = fp32"
+    assert error.value.remedy == f"{ways}; then resume"
+    with pytest.raises(NotANumberError) as error:
+        run(tmp_path / "free", network=Breaks(0), max_grad_norm="none", precision="fp32")
+    assert error.value.remedy == "lower learning_rate or set max_grad_norm = 1; then resume"
     assert [path.name for path in sorted((tmp_path / "checkpoints").glob("small*"))] == [
         "small_1.pth",
         "small_1.state",

@@ -212,6 +212,17 @@ def test_the_learning_rate_to_try_is_named(tmp_path: Path) -> None:
     assert "0.01" in findings(source)["diverging"].setting
 
 
+def test_a_training_whose_gradients_are_clipped_is_not_told_to_clip_them(tmp_path: Path) -> None:
+    free = findings(recording(tmp_path / "free", "made_nan", config="learning_rate = 0.03\n"))["nan"].setting
+    assert free.startswith("lower learning_rate (0.01), or clip with max_grad_norm = 1;")
+    kept = "max_grad_norm = 1.0\nwarmup_epochs = 5\nlearning_rate = 0.03\n"
+    clipped = findings(recording(tmp_path / "clipped", "made_nan", config=kept))["nan"].setting
+    assert clipped.startswith("lower learning_rate (0.01), or longer warm-up (warmup_epochs, now 5);")
+    assert "max_grad_norm" not in clipped
+    loose = findings(recording(tmp_path / "loose", "made_nan", config="max_grad_norm = 50.0\n"))["nan"].setting
+    assert "max_grad_norm = 1" in loose
+
+
 def test_the_worst_comes_first(tmp_path: Path) -> None:
     source = recording(tmp_path / "run", "made_nan", "made_machine_gpu")
     levels = [LEVELS.index(finding.level) for finding in diagnose(source.series, source.telemetry)]

@@ -108,6 +108,19 @@ def test_a_training_leaves_a_run_that_others_can_read(place):
     assert {path.name for path in run.iterdir()} >= {"targets.toml", "model.json", "samples", "checkpoints"}
 
 
+def test_the_last_step_of_an_epoch_is_told_before_its_validation_begins(place):
+    class Ordered(Heard):
+        def metric(self, step, values, epoch=None) -> None:
+            self.said += [f"step {step}"] if "loss" in values else []
+
+        def progress(self, done, total, unit) -> None:
+            self.said.append(unit)
+
+    heard = Ordered()
+    train(asked(place), heard)
+    assert heard.said.index("step 3") < heard.said.index("validation tiles") < heard.said.index("step 4")
+
+
 def test_going_on_with_more_epochs_ends_with_the_weights_of_an_uninterrupted_run(place):
     whole = train(asked(place, "epochs=3", "scheduler=none", "warmup_epochs=0", folder=place / "whole"), Heard())
     train(asked(place, "epochs=2", "scheduler=none", "warmup_epochs=0"), Heard())
