@@ -242,7 +242,8 @@ def _draw_x_axis(frame: Frame, window: Window, layout: Layout, axis_words: str, 
     if layout.has_rule:
         corner, dash = ("+", "-") if ascii else ("└", "─")
         write_text(frame, layout.rows, layout.left - 1, corner + dash * layout.columns, AXIS, ascii=ascii)
-    write_text(frame, row, 0, axis_words[: layout.left - 1], AXIS, ascii=ascii)
+    if len(axis_words) < layout.left:  # the title says it too; a part of a word says nothing
+        write_text(frame, row, 0, axis_words, AXIS, ascii=ascii)
     free_from = layout.left
     for value, label in ticks(window.x_low, window.x_high, max(1, layout.columns // 12), window.log_x, kind):
         column = dot_column(value, window, layout.columns)

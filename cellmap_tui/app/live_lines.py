@@ -190,7 +190,7 @@ class LineMaker:
         known = set(source.series.names())
         colours = _class_colours(live) if names and names[0].startswith(CLASS_PREFIX) else {}
         for place, name in enumerate(names):
-            if name not in known or name in view.hidden:
+            if name not in known or name in view.hidden or not _has_place(source, view, name):
                 continue
             found = self.curve(source, view, name)
             label = line_name(source, name, by_run=by_run, alone=len(names) == 1)
@@ -222,12 +222,12 @@ def _of_all(live: LiveRun, view: LiveView, panel: Panel) -> tuple[str, ...]:
 
 
 def not_drawn(live: LiveRun, view: LiveView) -> list[Finding]:
-    """Return a finding for each run or log that was added and of which no chart draws a metric."""
+    """Return a finding for each run or log of which no chart draws a metric, or which has no place over time."""
     try:
         wanted = [name for panel in panels(live, view) for name in _of_all(live, view, panel)]
     except CellmapError:
         return []  # the filter is said to be wrong where it is typed
-    found = []
+    found = [_timeless(source) for source in live.sources if source.at_end and not _has_times(source, view)]
     for source in live.overlays:
         names = source.series.names()
         if names and source.at_end and not any(name in wanted for name in names):
@@ -237,6 +237,21 @@ def not_drawn(live: LiveRun, view: LiveView) -> list[Finding]:
             setting = "type one under /, or look at it alone (T, then enter)"
             found.append(Finding("warn", "not_drawn", sentence, evidence, setting))
     return found
+
+
+def _timeless(source: Source) -> Finding:
+    sentence = f"{source_name(source)} tells no times and is left out over time"
+    return Finding("warn", "not_drawn", sentence, "no value of it has a time", "draw over steps or epochs (m)")
+
+
+def _has_times(source: Source, view: LiveView) -> bool:
+    names = source.series.names()
+    return not names or any(_has_place(source, view, name) for name in names)
+
+
+def _has_place(source: Source, view: LiveView, name: str) -> bool:
+    """Return whether a metric has a place on the axis: without times all of it would stand at one."""
+    return view.axis not in {"time", "elapsed"} or bool(np.isfinite(source.series.points(name).time_s).any())
 
 
 def _what(live: LiveRun, view: LiveView) -> tuple[object, ...]:

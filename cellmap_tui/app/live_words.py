@@ -72,6 +72,8 @@ def status(
     on = _host_words(run, here, short=short)
     # What comes last falls off at the end of 80 columns: there the machine stands before all that can be long.
     parts = [_place(source, run, short=short), on if short else ""]
+    if run is not None:
+        parts.append(run_words.pausing_words(run))
     parts += [*_progress(source, run, short=short), part_words(run)]
     if run is not None and run.is_live and run.silent_s is not None:
         parts.append(f"beat {duration(run.silent_s)}" + ("" if short else " ago"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual import work
 
-from cellmap_tui.app.run_words import progress_words, share
+from cellmap_tui.app.run_words import pausing_words, progress_words, share
 from cellmap_tui.app.screens.base import BaseScreen
 from cellmap_tui.text import printable
 
@@ -25,7 +25,7 @@ def may(action: str, run: RunSummary | None) -> bool:
         return run.is_live
     if action == "pause":
         return run.state in {"running", "quiet", "paused"}
-    return run.state == "paused" or run.state in RESUMABLE
+    return run.state == "paused" or run.is_pausing or run.state in RESUMABLE
 
 
 def stop_question(run: RunSummary) -> tuple[str, str]:
@@ -73,8 +73,12 @@ class RunScreen(BaseScreen):
 
     def action_pause(self) -> None:
         """Pause the chosen run, or let it go on."""
-        if (run := self.chosen_run()) is not None:
-            self._control(run, "resume" if run.state == "paused" else "pause")
+        if (run := self.chosen_run()) is None:
+            return
+        if run.is_pausing:
+            self.app.notify(f"Asked already: {pausing_words(run)}. r lets it go on instead.")
+            return
+        self._control(run, "resume" if run.state == "paused" else "pause")
 
     def action_resume(self) -> None:
         """Let a paused run go on, or start a stopped, lost or failed one again."""

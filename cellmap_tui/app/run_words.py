@@ -32,6 +32,15 @@ def state_words(run: RunSummary) -> str:
     return f"{sign(run.state)} {text.printable(run.state)}"
 
 
+def pausing_words(run: RunSummary) -> str:
+    """Return when what was asked to pause will do so; empty where nobody asked."""
+    if not run.is_pausing:
+        return ""
+    if run.command in WHOLE_UNITS and in_part(run) and run.done is not None:
+        return "pausing within the validation"
+    return "pausing after this step"
+
+
 def in_part(run: RunSummary) -> bool:
     """Whether what a run counts now is only a part of its work."""
     whole = WHOLE_UNITS.get(run.command)

@@ -33,6 +33,8 @@ ASK_WORDS = {
     "stop_after_epoch": "a stop after this epoch",
 }
 """What a training can be asked beside stop and pause, in words."""
+PAUSE_ASKED, RESUME_ASKED = "pause asked by", "resume asked by"
+"""What the notes begin with that answer a pause, and a resume of what had not paused yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class Inbox:
         """Who asked it to stop first."""
         self.pause_by: str | None = None
         """Who asked it to pause; None again when somebody asked it to go on."""
+        self.is_paused = False
+        """Whether the job has come to the pause and waits."""
         self.resume_by: str | None = None
         """Who asked it to go on last."""
         self._asks: list[Ask] = []
@@ -150,11 +154,10 @@ class Inbox:
         if request.action == "pause":
             is_new = self.pause_by is None
             self.pause_by = self.pause_by or by
-            return ("note", f"pause asked by {by}") if is_new else None
+            return ("note", f"{PAUSE_ASKED} {by}") if is_new else None
         if request.action == "resume":
-            was_paused = self.pause_by is not None
             self.pause_by, self.resume_by = None, by
-            return None if was_paused else ("note", f"resume asked by {by}; the job was not paused")
+            return None if self.is_paused else ("note", f"{RESUME_ASKED} {by}; the job was not paused")
         if request.action == "lr" and not _is_rate(request.value):
             return ("warning", f"{by} asked for another learning rate and gave none")
         if request.action in ASK_WORDS:

@@ -288,10 +288,12 @@ class RunReporter:
     def _wait_while_paused(self) -> None:
         """Wait until somebody asks to go on; several threads of a service may wait here at once."""
         self.flush()
+        self._inbox.is_paused = True
         self._leave_state("running", "paused", self._inbox.pause_by)
         while self._inbox.pause_by is not None and self._inbox.stop_by is None:
             time.sleep(LOOK_INTERVAL_S)
             self._look()
+        self._inbox.is_paused = False
         if self._inbox.stop_by is None:
             self._leave_state("paused", "running", self._inbox.resume_by)
 

@@ -79,7 +79,7 @@ def stop_run(run: RunDir, by: str | None = None, *, force: bool = False) -> Lite
 
 
 def pause_run(run: RunDir, by: str | None = None) -> None:
-    """Ask a run to wait at its next step.
+    """Ask a run to wait at its next step; once is enough.
 
     Raises
     ------
@@ -89,7 +89,8 @@ def pause_run(run: RunDir, by: str | None = None) -> None:
     summary = _live(run, "pause")
     if summary.state in {"paused", "stopping"}:
         raise RequestError(f"run {run.run_id} is {summary.state} already")
-    ask_pause(run, by)
+    if not summary.is_pausing:
+        ask_pause(run, by)
 
 
 def resume_run(run: RunDir, by: str | None = None, worker: Sequence[str] = WORKER) -> int | None:
@@ -105,7 +106,8 @@ def resume_run(run: RunDir, by: str | None = None, worker: Sequence[str] = WORKE
     RequestError
         If the run is running or done.
     """
-    if summarise(run).state == "paused" or "pause" in pending_requests(run):
+    summary = summarise(run)
+    if summary.state == "paused" or summary.is_pausing:
         _live(run, "resume")
         ask_resume(run, by)
         return None

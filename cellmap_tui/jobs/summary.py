@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cellmap_tui.errors import DataError, MissingDataError
+from cellmap_tui.jobs.control import PAUSE_ASKED, RESUME_ASKED, pending_requests
 from cellmap_tui.jobs.death import memory_death
 from cellmap_tui.jobs.events import END_STATES, FORMAT_VERSION, Event, decode_lines
 from cellmap_tui.jobs.files import integer_or_none, number_or_none, text_or_none
@@ -74,6 +75,8 @@ class RunSummary:
     """Exit code, once ended."""
     by: str | None = None
     """Who asked for its present state."""
+    is_pausing: bool = False
+    """Whether it was asked to pause and has not come to it yet."""
     arguments: tuple[str, ...] = ()
     """Command line it was started with."""
     version: str | None = None
@@ -274,6 +277,7 @@ def _summary(
         remedy=death.remedy if death else text_or_none(said.fields.get("remedy")) if said else None,
         exit_code=state.exit_code if is_over else None,
         by=state.by,
+        is_pausing=shown in {"queued", "running", "quiet"} and _is_pausing(run, events),
         arguments=request.arguments if request else (),
         version=request.tool_version if request else None,
         is_newer=max(versions) > FORMAT_VERSION,
@@ -287,6 +291,20 @@ def _present(events: Sequence[Event]) -> Sequence[Event]:
         if events[index].kind == "state" and events[index].fields.get("state") == "queued":
             return events[index:]
     return events
+
+
+def _is_pausing(run: RunDir, events: Sequence[Event]) -> bool:
+    """Return whether a pause was asked after which the job has said nothing of pausing or going on."""
+    asked = [action for action in pending_requests(run) if action in {"pause", "resume"}]
+    if asked:
+        return asked[-1] == "pause"
+    for event in reversed(events):
+        message = event.fields.get("message")
+        if event.kind == "state" or (event.kind == "note" and str(message).startswith(RESUME_ASKED)):
+            return False
+        if event.kind == "note" and str(message).startswith(PAUSE_ASKED):
+            return True
+    return False
 
 
 def _progress(events: Sequence[Event]) -> list[Event]:

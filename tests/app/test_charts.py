@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cellmap_tui.app.chart_frame import ChartLine, make_frame
 from cellmap_tui.app.charts import Line, Window, fit, frame_text, nice_step, rasterise, short_number, ticks, to_text
 
 COLUMNS, ROWS = 20, 6
@@ -249,3 +250,10 @@ WHOLE = [
     "step 0                  100                200",
     "dice 1  best 0.5",
 ]
+
+
+@pytest.mark.parametrize(("axis", "label"), [("step", "step"), ("epoch", ""), ("elapsed", "")])
+def test_an_axis_is_named_in_a_whole_word_or_not_at_all(axis: str, label: str) -> None:
+    values = np.arange(3.0)
+    frame = make_frame([ChartLine("loss", 0, values, values)], Window(0, 2, 0, 2), 60, 15, axis_words=axis)
+    assert frame.text()[-2][:4].strip() == label

@@ -151,6 +151,22 @@ async def test_a_log_whose_columns_are_in_no_chart_is_told_of_with_their_names()
         await until(pilot, lambda: "odd.csv" in str(listed.content))
 
 
+async def test_a_log_without_times_is_left_out_over_time_with_a_word() -> None:
+    Path("odd.csv").write_text("step,loss\n1,2\n2,3\n")
+    async with app_with(training(), start="train").run_test(size=LARGE) as pilot:
+        screen = await opened(pilot)
+        screen.add_source(Path("odd.csv").absolute())
+        await until(pilot, lambda: len(screen.front.chart.lines) == 2)
+        await pilot.press("m", "m")
+        assert screen.view.axis == "time"
+        await until(pilot, lambda: "odd.csv tells no times and is left out" in words(screen, "finding"))
+        assert [line.name for line in screen.front.chart.lines] != []
+        assert not any("odd" in line.name for line in screen.front.chart.lines)
+        await pilot.press("m", "m")
+        await until(pilot, lambda: "odd.csv" not in words(screen, "finding"))
+        assert len(screen.front.chart.lines) == 2
+
+
 @pytest.mark.parametrize(("size", "told"), [(SMALL, " on node-17  step 120"), (LARGE, "on node-17.example")])
 async def test_a_run_of_another_machine_says_which_within_the_width(size: tuple[int, int], told: str) -> None:
     run = training(host="node-17.example")
@@ -266,6 +282,22 @@ async def test_pausing_and_going_on_is_asked_of_the_job(asked) -> None:
         await opened(pilot)
         await pilot.press("p")
         await until(pilot, lambda: asked[1:] == [("resume", RUN_ID)])
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"), [("epochs", "pausing after this step"), ("validation tiles", "pausing within the validation")]
+)
+async def test_a_pause_that_waits_is_told_and_not_asked_twice(asked, unit: str, told: str) -> None:
+    run = training(is_pausing=True, unit=unit)
+    async with app_with(run, start="train").run_test(size=SMALL) as pilot:
+        screen = await opened(pilot)
+        assert told in words(screen, "status")
+        await pilot.press("p")
+        await pilot.pause()
+        await pilot.app.workers.wait_for_complete()
+        assert asked == []
+        await pilot.press("r")
+        await until(pilot, lambda: asked == [("resume", RUN_ID)])
 
 
 async def test_checkpoint_validation_rate_and_end_of_epoch_reach_the_job() -> None:

@@ -11,7 +11,9 @@ from cellmap_tui.jobs.control import ask, ask_pause, ask_resume, ask_stop, pendi
 from cellmap_tui.jobs.execute import FanOut
 from cellmap_tui.jobs.recorder import RunReporter
 from cellmap_tui.jobs.rundir import RunDir
+from cellmap_tui.jobs.runs import pause_run, resume_run
 from cellmap_tui.jobs.state import read_state
+from cellmap_tui.jobs.summary import summarise
 from cellmap_tui.services.report import Ask, SilentReporter, asked, run_folder
 from tests.jobs.helpers import SetClock, all_events
 
@@ -151,6 +153,26 @@ def test_a_pause_taken_back_before_the_next_step_does_not_happen(run, recorder):
     ask_resume(run, "ada@lab")
     recorder.checkpoint()
     assert [fields["state"] for fields in told(run, "state")] == ["running"]
+
+
+def test_a_pause_that_waits_for_the_step_at_hand_is_known_and_asked_once(run, monkeypatch):
+    monkeypatch.setattr("cellmap_tui.jobs.recorder.LOOK_INTERVAL_S", 0.0)
+    recorder = RunReporter(run)
+    recorder.begin()
+    assert not summarise(run).is_pausing
+    pause_run(run, "ada@lab")
+    assert summarise(run).is_pausing  # the job has not seen it
+    pause_run(run, "ada@lab")
+    assert pending_requests(run) == ("pause",)
+    recorder.tick()
+    assert summarise(run).is_pausing  # it has, and is busy
+    pause_run(run, "ada@lab")
+    assert pending_requests(run) == ()
+    assert resume_run(run, "bob@lab") is None
+    recorder.tick()
+    assert not summarise(run).is_pausing
+    assert told(run, "note")[-1]["message"] == "resume asked by bob@lab; the job was not paused"
+    recorder.__exit__()
 
 
 def test_what_is_asked_of_a_training_reaches_it_once_and_names_who_asked(run, recorder):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from textual.events import Resize
 
     from cellmap_tui.app.live_run import LiveRun
+    from cellmap_tui.app.live_view import LiveView
     from cellmap_tui.jobs.summary import RunSummary
     from cellmap_tui.monitor.finding import Finding
     from cellmap_tui.services.train_model import TrainRequest
@@ -362,6 +363,13 @@ class TrainingScreen(TrainingCharts, TrainingPages, TrainingFilter, LiveControl,
             lines = live_words.machine_lines(telemetry.machine, telemetry.latest, width=cells)
             loader = live_words.loader_words(live.main)
             self._say("#machine-lines", "\n".join([*lines, *([loader] if loader else [])]))
+
+    def look(self, view: LiveView) -> None:
+        """Look another way; what has no place on the new axis is told."""
+        is_other_axis = view.axis != self.view.axis
+        super().look(view)
+        if is_other_axis and self.live is not None:
+            self._diagnose(self.live)
 
     def more_findings(self, live: LiveRun) -> Sequence[Finding]:
         """Return what was added and is not drawn: who has just added it looks for it."""
