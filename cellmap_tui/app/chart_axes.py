@@ -41,6 +41,8 @@ def axis_kind(axis_words: str) -> Kind:
     return "elapsed" if axis_words.startswith("elapsed") else "number"
 
 
+UNIX_S, MOMENT_S = 1e8, 10.0
+"""Places beyond the first are times, no steps; those within a moment get a minute, not a tenth of all time."""
 LARGEST = 1e200
 """Limits reach no farther, so that what is computed with them stays finite."""
 
@@ -64,6 +66,8 @@ def fit(
         Percent of the lowest and of the highest values that may fall outside.
     """
     first, last = _extent((line.x for line in lines), log_x)
+    if first > UNIX_S and last - first < MOMENT_S and not log_x:
+        first, last = first - MOMENT_S, last + MOMENT_S
     x_low, x_high = _snapped(first, last, log_x)
     if planned_end is not None and planned_end > 0 and math.isfinite(planned_end):
         x_high = planned_end if last <= planned_end else x_high

@@ -252,6 +252,14 @@ WHOLE = [
 ]
 
 
+@pytest.mark.parametrize("span_s", [0.0, 0.2, 1.9])
+def test_what_was_told_within_a_moment_is_seconds_wide_over_the_time_of_day(span_s: float) -> None:
+    when = np.linspace(0, span_s, 3) + 1.8e9
+    window = fit([Line(when, np.arange(3.0), 0)])
+    assert window.x_low < 1.8e9
+    assert 1.8e9 + span_s < window.x_high < window.x_low + 60
+
+
 @pytest.mark.parametrize(("axis", "label"), [("step", "step"), ("epoch", ""), ("elapsed", "")])
 def test_an_axis_is_named_in_a_whole_word_or_not_at_all(axis: str, label: str) -> None:
     values = np.arange(3.0)
