@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cellmap_tui.errors import RequestError
+from cellmap_tui.text import triple
 
 Vec3 = tuple[float, float, float]
 """Three lengths or positions in nanometres, z, y, x."""
@@ -33,7 +34,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) and v > 0 for v in self.voxel_size_nm):
-            raise RequestError(f"voxel size {self.voxel_size_nm} nm is not three positive numbers")
+            raise RequestError(f"voxel size {triple(self.voxel_size_nm, ' ')} nm is not three positive numbers")
         if not all(math.isfinite(v) for v in self.translation_nm):
             raise RequestError(f"translation {self.translation_nm} nm is not three finite numbers")
         if not all(n >= 1 for n in self.shape):

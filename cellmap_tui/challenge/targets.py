@@ -160,10 +160,9 @@ def read_targets(path: Path, table: ClassTable | None = None, *, labels: Collect
     ------
     MissingDataError
         If the file cannot be read.
-    DataError
-        If it is not TOML.
     RequestError
-        If a class is in two targets, a name is unknown, a target is empty; names the file and the place.
+        If it is not TOML, a class is in two targets, a name is unknown, a target is empty; names the file and
+        the place.
     """
     try:
         with path.open("rb") as file:
@@ -182,7 +181,7 @@ def parse_targets(
     try:
         raw = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{source} is not TOML: {error}") from None
+        raise RequestError(f"{source} is not TOML: {error}", "see docs/targets.md for an example") from None
     return _built(raw, source, table or builtin_classes(), labels)
 
 

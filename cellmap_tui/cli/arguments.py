@@ -7,6 +7,7 @@ same, global options stand before or after the command, and a voxel size is ``8`
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,10 @@ def join_numbers(argv: Sequence[str], flags: dict[str, int]) -> list[str]:
     return words
 
 
+class WordError(RequestError, argparse.ArgumentTypeError):
+    """A wrong value of an option; the parser shows what it says, after the name of the option."""
+
+
 def hoist(argv: Sequence[str], switches: Collection[str], valued: Collection[str]) -> tuple[list[str], list[str]]:
     """Split the words into global options and the rest, wherever the global options stand.
 
@@ -96,12 +101,12 @@ def triple(text: str) -> tuple[float, float, float]:
 
     Raises
     ------
-    RequestError
+    WordError
         If it is not one or three numbers.
     """
     words = [word for word in re.split(r"[\s,;x×]+", text.strip("[]() ")) if word]
     if len(words) not in {1, 3} or not all(_NUMBER.fullmatch(word) for word in words):
-        raise RequestError(f"{text!r} is not one number or three (z, y, x)")
+        raise WordError(f"{text!r}: three numbers z,y,x are wanted, as 8,8,8, or one for all three axes")
     numbers = [float(word) for word in words]
     z, y, x = numbers * 3 if len(numbers) == 1 else numbers
     return (z, y, x)

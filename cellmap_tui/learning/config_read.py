@@ -111,11 +111,11 @@ def read_config(
     MissingDataError
         If the file cannot be read.
     DataError
-        If it is not TOML, or not Python.
+        If it is too large, or not Python.
     RefusedError
         If it is Python that nobody has allowed to run.
     RequestError
-        If `sets` has no ``=``. What is wrong with keys and values is listed in the result instead.
+        If it is not TOML, or `sets` has no ``=``. What is wrong with keys and values is listed in the result instead.
     """
     source = _read(path, run_python)
     where = Path.cwd() if cwd is None else cwd
@@ -171,7 +171,8 @@ def _read(path: Path | None, run_python: Callable[[Path], PythonConfig]) -> _Sou
         text = data.decode("utf-8-sig")
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path} is not TOML: {error}", "texts need quotes, true and false are lower case") from None
+        remedy = "texts need quotes, true and false are lower case"
+        raise RequestError(f"{path} is not TOML: {error}", remedy) from None
     source = _Source(values, _toml_lines(text, values), "toml", path.absolute().parent, path.name)
     _drop_unknown(source)
     return source

@@ -10,6 +10,7 @@ from typing import Literal
 
 from cellmap_tui.challenge.grid import Shape3, Vec3  # noqa: TC001 - msgspec reads the annotations
 from cellmap_tui.errors import RequestError
+from cellmap_tui.text import triple
 
 Format = Literal["ome-zarr", "zarr", "tiff", "ome-tiff", "nifti", "hdf5", "npz", "nnunet"]
 """What is written; ``nnunet`` is the raw layout of nnU-Net."""
@@ -102,14 +103,14 @@ class ExportRequest:
         if self.classes and self.targets is not None:
             raise RequestError("both classes and a file of targets are given", "use one of them")
         if self.scale is not None and not all(math.isfinite(v) and 0 < v <= 1e6 for v in self.scale):
-            raise RequestError(f"voxel size {self.scale} nm is not three positive numbers")
+            raise RequestError(f"voxel size {triple(self.scale, ' ')} nm is not three positive numbers")
         if not all(0 <= n <= 100_000 for n in self.margin):
-            raise RequestError(f"margin {self.margin} is not three numbers of voxels from 0 up")
+            raise RequestError(f"margin {triple(self.margin, ' ')} is not three numbers of voxels from 0 up")
         if self.margin_nm is not None:
             if any(self.margin):
                 raise RequestError("a margin is given in voxels and in nm", "use one of them")
             if not all(math.isfinite(v) and 0 <= v <= 1e7 for v in self.margin_nm):
-                raise RequestError(f"margin {self.margin_nm} nm is not three numbers from 0 up")
+                raise RequestError(f"margin {triple(self.margin_nm, ' ')} nm is not three numbers from 0 up")
         if self.format == "nnunet":
             _check_nnunet(self)
 

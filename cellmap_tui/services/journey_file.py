@@ -58,10 +58,8 @@ def read_journey(path: Path, defaults: Mapping[str, Any]) -> tuple[JourneyStep, 
     ------
     MissingDataError
         If the file cannot be read.
-    DataError
-        If it is not TOML.
     RequestError
-        If a step is wrong: names the step and the option, and the nearest right one.
+        If it is not TOML, or a step is wrong: names the step and the option, and the nearest right one.
     """
     raw = _toml(path)
     for key in raw.keys() - {"step", "options", "title"}:
@@ -106,7 +104,7 @@ def _toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise MissingDataError(f"plan {path} cannot be read: {error.strerror}", "check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not TOML: {error}") from None
+        raise RequestError(f"{path} is not TOML: {error}", _SHAPE) from None
 
 
 def _check_shared(path: Path, shared: Mapping[str, Any], commands: list[object]) -> None:

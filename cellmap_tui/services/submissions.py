@@ -63,9 +63,13 @@ def note_upload(state_dir: Path, word: str, *, note: str = "", time_s: float | N
     ------
     UnknownNameError
         If there is no such submission and no such file.
+    RequestError
+        If the day of `time_s` is later than tomorrow.
     DataError
         If the file is no submission.
     """
+    if time_s is not None:
+        _check_past(time_s)
     log = SubmissionLog(state_dir)
     submission = _found_or_met(log, word)
     log.add_upload(submission, note, time_s)
@@ -205,6 +209,14 @@ def parse_time(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         raise RequestError(f"{text!r} is not a date", "write 2026-07-01 or 2026-07-01T14:30") from None
+
+
+def _check_past(time_s: float) -> None:
+    from datetime import date, timedelta
+
+    # Tomorrow is let through: it may be that already where the clock of the upload stands.
+    if date.fromtimestamp(time_s) > date.today() + timedelta(days=1):
+        raise RequestError(f"{day_of(time_s)} is still to come", "give the day on which it was handed in")
 
 
 def _found_or_met(log: SubmissionLog, word: str) -> Submission:

@@ -182,8 +182,8 @@ def _source(path: Path) -> Source:
     if suffix == ".npz":
         remedy = "save the array itself with numpy.save as .npy"
     if suffix in {".mrc", ".rec", ".st", ".dm3", ".dm4", ".nii", ".gz", ".nrrd", ".png", ".jpg", ".jpeg"}:
-        remedy = f"convert it to TIFF first; import reads {KINDS}"
-    raise RequestError(f"{printable(str(path))} is of a kind that import does not read", remedy)
+        remedy = f"convert it to TIFF first; what can be read: {KINDS}"
+    raise RequestError(f"{printable(str(path))} is of a kind that cannot be read", remedy)
 
 
 def _hdf5(path: Path, inner: str | None) -> Source:

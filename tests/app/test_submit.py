@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cellmap_tui.app.screens.fetch import FetchScreen
+from cellmap_tui.app.screens.predict import PredictScreen
 from cellmap_tui.app.screens.start import StartWork
 from cellmap_tui.app.screens.submit import SubmissionTable, SubmitScreen, first_options
 from cellmap_tui.app.submit_words import SIGNS, STATES, state_counts
@@ -15,7 +18,7 @@ from cellmap_tui.app.widgets.coverage_matrix import CoverageMatrix
 from cellmap_tui.challenge.grid import Grid
 from cellmap_tui.services.demo import DemoRequest, demo
 from cellmap_tui.services.pack import pack_results
-from cellmap_tui.services.pack_coverage import coverage
+from cellmap_tui.services.pack_coverage import Fix, coverage
 from cellmap_tui.services.pack_model import PackRequest
 from cellmap_tui.services.report import SilentReporter
 from cellmap_tui.services.submissions import list_submissions, note_upload
@@ -101,6 +104,30 @@ async def test_a_gap_names_its_cost_and_the_command_that_fills_it():
         cell = app.screen._cell()[2]
         assert cell.cost in words
         assert cell.fix.command in words
+
+
+async def test_one_key_on_a_gap_hands_its_crop_to_the_step_that_fills_it(monkeypatch):
+    async with app_with(start="submit").run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        screen, asked = pilot.app.screen, []
+        monkeypatch.setattr(pilot.app, "open_mode", lambda *words: asked.append(words))
+        screen.query_one(CoverageMatrix).go_to("nuc")
+        screen.query_one(CoverageMatrix).column = 1
+        await at_rest(pilot)
+        crop, label, cell = screen._cell()
+        await press(pilot, "enter")
+        with_em = replace(cell, fix=Fix("predict", "predict --crops 2", "it is not predicted here"))
+        monkeypatch.setattr(screen, "_cell", lambda: (crop, label, with_em))
+        await press(pilot, "enter")
+        assert asked == [("fetch", {"crops": ("jrc_b/crop2",)}), ("predict", {"crops": "jrc_b/crop2"})]
+
+
+@pytest.mark.parametrize("kind", [FetchScreen, PredictScreen])
+def test_a_screen_that_fills_a_gap_answers_for_its_keys_before_it_is_there(kind):
+    screen = kind()
+    assert not screen.is_live_shown
+    assert screen.chosen_run() is None
+    assert not screen.check_action("view", ())
 
 
 async def test_n_shows_the_plan_of_packing_with_gaps_as_zeros():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cellmap_tui.challenge.classes import builtin_classes
 from cellmap_tui.challenge.targets import class_source, format_targets, parse_targets, read_targets, targets_of
-from cellmap_tui.errors import DataError, MissingDataError, RequestError, UnknownNameError
+from cellmap_tui.errors import MissingDataError, RequestError, UnknownNameError
 
 SCORED = [info.name for info in builtin_classes().scored]
 
@@ -57,7 +57,7 @@ def test_a_wrong_file_is_named_with_the_place(text, words):
 
 
 def test_what_is_not_toml_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"t\.toml is not TOML"):
+    with pytest.raises(RequestError, match=r"t\.toml is not TOML"):
         parse_targets("[targets", "t.toml")
     with pytest.raises(MissingDataError, match="cannot be read"):
         read_targets(tmp_path / "none.toml")

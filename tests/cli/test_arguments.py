@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmap_tui.cli.arguments import hoist, join_numbers, triple, truthy, with_hyphens
+from cellmap_tui.cli.context import Parser
 from cellmap_tui.errors import RequestError
 
 
@@ -56,6 +57,13 @@ def test_a_global_option_without_its_value_is_an_error():
 @pytest.mark.parametrize("text", ["8", "8,8,8", "8 8 8", "[8;8;8]", "8x8x8", "8×8×8"])
 def test_a_triple_reads_all_its_spellings(text):
     assert triple(text) == (8.0, 8.0, 8.0)
+
+
+def test_an_option_that_is_no_triple_says_what_is_wanted():
+    parser = Parser(prog="cellmap-tui export")
+    parser.add_argument("-s", type=triple)
+    with pytest.raises(RequestError, match="'8,8': three numbers z,y,x are wanted, as 8,8,8, or one for all three"):
+        parser.parse_args(["-s", "8,8"])
 
 
 @given(st.text(max_size=20))

@@ -97,7 +97,7 @@ def test_keys_explains_them(cellmap):
         (["show", "--set", "epochs"], 2, "not key=value"),
         (["show", "--timeout", "0"], 2, "--timeout is 0"),
         (["shw"], 2, "invalid choice"),
-        (["show", "c.toml"], 1, "c.toml is not TOML"),
+        (["show", "c.toml"], 2, "c.toml is not TOML"),
     ],
 )
 def test_wrong_requests_are_one_line(cellmap, tmp_path, words, code, says):

@@ -55,6 +55,14 @@ def test_panels_of_truth_prediction_and_errors_at_an_object_with_a_legend(cellma
         assert picture.size[1] > 222
 
 
+@pytest.mark.parametrize("width", ["0", "-5"])
+def test_a_picture_has_a_pixel_at_least(cellmap, root, tmp_path, width):
+    answer = cellmap("--data-root", root, "visualize", "cell/7", "--width", width, "-o", tmp_path / "a.png")
+    assert answer.code == 2
+    assert f"a width of {width} pixels" in answer.err
+    assert not (tmp_path / "a.png").exists()
+
+
 def test_every_local_crop_of_a_dataset_is_drawn_and_what_cannot_be_is_told(cellmap, root, tmp_path):
     words = ["-d", "cell", "-c", "*", "-k", "predictions", "--predictions", tmp_path / "out"]
     answer = cellmap("--data-root", root, "visualize", *words, "-o", tmp_path / "{crop}.png")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellmap_tui.errors import DataError, MissingDataError, RequestError
+from cellmap_tui.errors import MissingDataError, RequestError
 from cellmap_tui.learning.config_arrays import ArrayInfo
 from cellmap_tui.learning.config_checks import World, targets_for
 from cellmap_tui.learning.config_model import TrainConfig, keys
@@ -193,7 +193,7 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 @pytest.mark.parametrize("data", [b"a = \n", b"\xff\xfe", b"x = " + b"[" * 5000])
 def test_a_file_that_is_not_toml_is_told_so(tmp_path, data):
     (tmp_path / "c.toml").write_bytes(data)
-    with pytest.raises(DataError, match=r"c\.toml is not TOML"):
+    with pytest.raises(RequestError, match=r"c\.toml is not TOML"):
         read_config(tmp_path / "c.toml", run_python=refuse)
 
 

@@ -362,8 +362,9 @@ def test_the_data_themselves_are_never_written_into(data):
     ("options", "words"),
     [
         ({"classes": ("mito",), "targets": "t.toml"}, "both classes and a file"),
-        ({"scale": (8.0, 0.0, 8.0)}, "not three positive"),
-        ({"margin": (-1, 0, 0)}, "margin"),
+        ({"scale": (8.0, 0.0, 8.0)}, "voxel size 8 0 8 nm is not three positive"),
+        ({"margin": (-1, 0, 0)}, "margin -1 0 0 is not"),
+        ({"margin_nm": (0.0, -4.0, 0.0)}, "margin 0 -4 0 nm is not"),
         ({"margin": (1, 0, 0), "margin_nm": (1.0, 1.0, 1.0)}, "in voxels and in nm"),
         ({"format": "nnunet"}, "needs to know its targets"),
         ({"format": "nnunet", "classes": ("er",), "raw": "none"}, "needs EM"),

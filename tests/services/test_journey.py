@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cellmap_tui.errors import CellmapError, DataError, MissingDataError, RefusedError, RequestError, Stopped
+from cellmap_tui.errors import CellmapError, MissingDataError, RefusedError, RequestError, Stopped
 from cellmap_tui.services.journey import plan_journey, run_journey
 from cellmap_tui.services.journey_model import JourneyRequest
 from cellmap_tui.services.journey_places import PLACE_NAMES
@@ -171,7 +171,7 @@ def test_what_is_no_plan_is_named(tmp_path):
     with pytest.raises(MissingDataError, match="cannot be read"):
         run(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("[[step")
-    with pytest.raises(DataError, match="not TOML"):
+    with pytest.raises(RequestError, match="not TOML"):
         run(tmp_path / "bad.toml")
     (tmp_path / "empty.toml").write_text("")
     with pytest.raises(RequestError, match="has no steps"):

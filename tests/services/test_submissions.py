@@ -82,6 +82,9 @@ def test_what_is_no_score_no_date_and_no_submission_is_told(packed, tmp_path):
         parse_time("yesterday")
     with pytest.raises(UnknownNameError):
         note_upload(packed[0], "ffffffff")
+    with pytest.raises(RequestError, match="2199-01-01 is still to come"):
+        note_upload(packed[0], packed[1].log_id, time_s=parse_time("2199-01-01"))
+    assert not any(submission.uploads for submission in list_submissions(packed[0]))
     (tmp_path / "text.zip").write_text("no zip")
     with pytest.raises(DataError):
         note_upload(packed[0], str(tmp_path / "text.zip"))

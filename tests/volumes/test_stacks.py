@@ -220,6 +220,13 @@ def test_hdf5_declares_its_voxel_size_as_ilastik_writes_it(tmp_path: Path):
         assert stack.voxel_size_nm == (50, 4, 4)
 
 
+def test_a_kind_that_is_not_read_is_told_in_words_that_hold_for_every_command(tmp_path: Path):
+    (tmp_path / "a.npz").touch()
+    words = refused(tmp_path / "a.npz", RequestError)
+    assert "is of a kind that cannot be read; save the array itself" in words
+    assert "import" not in words
+
+
 def refused(spec, kind=CellmapError, axes=None):
     with pytest.raises(kind) as caught:
         open_stack(str(spec), axes)

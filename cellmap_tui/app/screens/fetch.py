@@ -143,7 +143,8 @@ class FetchScreen(RunScreen):
     @property
     def is_live_shown(self) -> bool:
         """Whether the progress is shown."""
-        return self.query_one(ContentSwitcher).current == "under-way"
+        # Another screen may hand over crops, and so ask for the key bar, before this one is composed.
+        return self.is_mounted and self.query_one(ContentSwitcher).current == "under-way"
 
     def chosen_run(self) -> RunSummary | None:
         """Return the fetch that is shown."""

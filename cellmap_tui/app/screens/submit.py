@@ -292,7 +292,7 @@ class SubmitScreen(BaseScreen):
         elif cell.fix.step == "pack-results":
             self.action_pack()
         elif cell.fix.step in self.app.MODES:
-            self.cellmap.open_mode(cell.fix.step, {"crops": (f"{cell.dataset}/{cell.crop}",)})
+            self.cellmap.open_mode(cell.fix.step, {"crops": f"{cell.dataset}/{cell.crop}"})
         else:
             self.app.copy_to_clipboard(f"cellmap-tui {cell.fix.command}")
             self.notify(printable(f"copied: cellmap-tui {cell.fix.command}"), title=cell.fix.words)

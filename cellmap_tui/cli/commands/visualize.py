@@ -119,6 +119,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
         raise RequestError(
             f"{len(crops)} crops into one file", "use {crop} and {dataset} in -o, as in -o '{dataset}-{crop}.png'"
         )
+    if args.width is not None and args.width < 1:
+        raise RequestError(f"a width of {args.width} pixels", "give 1 or more, such as --width 800")
     if args.threshold is not None and not math.isfinite(args.threshold):
         raise RequestError(f"a threshold of {args.threshold}", "give a number such as 0.5")
     written, failed = [], 0
