@@ -72,6 +72,9 @@ class Planner:
                 _write(child, to_json(request))
                 told_s = 0.0
                 for told in _answers(child, is_cancelled):
+                    if "told" in told:
+                        tell(printable(told["told"]))
+                        continue
                     if "progress" not in told:
                         return _planned(told)
                     now_s = time.monotonic()

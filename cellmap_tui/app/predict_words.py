@@ -11,6 +11,7 @@ from cellmap_tui.app.fetch_words import DETACHED, crop_number, dataset_of
 from cellmap_tui.app.run_words import amount_words, bar, eta_words, progress_words, rate_words, share, state_words
 from cellmap_tui.app.signs import colour, sign
 from cellmap_tui.app.widgets.columns import Column
+from cellmap_tui.services.predict_model import LEVELS
 from cellmap_tui.text import printable
 
 if TYPE_CHECKING:
@@ -291,7 +292,8 @@ def done_words(row: VolumeProgress) -> str:
 
 
 def _millions(voxels: float) -> str:
-    return f"{voxels / 1e6:.3g} M"
+    """Return a rate in 8 cells at most."""
+    return f"{voxels / 1e6:.3g} M" if voxels >= 1e5 else f"{voxels / 1e3:.3g} k"
 
 
 def total_words(run: RunSummary, rows: Sequence[VolumeProgress], width: int) -> Content:
@@ -321,7 +323,7 @@ def total_words(run: RunSummary, rows: Sequence[VolumeProgress], width: int) -> 
     while len("   ".join(figures)) > room and len(figures) > 1:
         figures.pop()
     # While crops are planned nothing of the work is done.
-    done = share(run) if run.unit in ("tiles", "voxels", "recipes") else None
+    done = share(run) if run.unit in ("tiles", LEVELS, "voxels", "recipes") else None
     shown = f" {progress_words(run):>5}" if done is not None else ""
     drawn = bar(done, max(0, width - len(shown)))
     line = "   ".join(figures)

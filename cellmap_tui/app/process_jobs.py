@@ -14,6 +14,7 @@ from textual.worker import get_current_worker
 from cellmap_tui.app.predict_start import PROCESS
 from cellmap_tui.app.process_form import ProcessForm, TuneForm
 from cellmap_tui.app.recipe_editing import RecipeEditing
+from cellmap_tui.app.run_actions import RESUMABLE
 from cellmap_tui.app.run_words import amount_words, eta_words, progress_words, state_words
 from cellmap_tui.app.trusting import AskTrust
 from cellmap_tui.services.process_recipe import Recipe, recipe_text
@@ -64,6 +65,9 @@ class ProcessJobs(RecipeEditing, AskTrust):
             self._run_id = run.run_id
             words = "  ".join((state_words(run), PROCESS, amount_words(run), progress_words(run)))
             words += f"  {eta_words(run)}" if run.is_live else f"  {run.message or ''}"
+            if run.state in RESUMABLE:
+                # First, so that a long message does not push it out of the line.
+                words = f"{state_words(run)}  {PROCESS}  r goes on  {progress_words(run)}  {run.message or ''}"
             content = Content(printable(words))
             if line.content != content:
                 line.update(content)

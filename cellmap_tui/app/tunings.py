@@ -124,10 +124,11 @@ def why(row: TunedClass, tried: Sequence[TuneRow]) -> Content:
     """Return why a recipe was chosen, in a few lines."""
     others = [one.score for one in tried if not one.is_best and one.score is not None]
     ahead = "" if not others or row.chosen_after is None else f", {row.chosen_after - max(others):+.3f} to the next"
+    apart = "" if row.reported_on == row.chosen_on else ", which had no say"
     lines = [
         f"Chosen on {_crops(row.chosen_on)}: best of {count(row.tried)}, "
         f"{figure(row.chosen_before)} → {figure(row.chosen_after)}{ahead}.",
-        f"Reported on {_crops(row.reported_on)}, which had no say: {figure(row.reported_before)} → "
+        f"Reported on {_crops(row.reported_on)}{apart}: {figure(row.reported_before)} → "
         f"{figure(row.reported_after)} ({delta_words(gain(row)).strip()}).",
     ]
     told = Content(printable(lines[0]) + "\n" + printable(lines[1]))

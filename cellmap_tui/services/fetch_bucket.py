@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cellmap_tui.errors import CellmapError, DataError, MissingDataError
 from cellmap_tui.services.fetch_listing import Body
-from cellmap_tui.text import duration
+from cellmap_tui.text import count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -141,7 +141,8 @@ def told(what: str, address: BucketAddress, error: GaveUpError) -> CellmapError:
         return CellmapError(message, "the bucket is read anonymously; check --bucket and --endpoint-url")
     if kind is Kind.FATAL:
         return CellmapError(message, "check --endpoint-url, --bucket and the connection, then start again")
-    return CellmapError(f"{message} ({error.tries} tries)", "start again; what is done is kept")
+    tries = "1 try" if error.tries == 1 else f"{count(error.tries)} tries"
+    return CellmapError(f"{message} ({tries})", "start again; what is done is kept")
 
 
 def open_reader(

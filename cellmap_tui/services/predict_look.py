@@ -1,8 +1,8 @@
 """Plans predictions in a process of its own: whoever waits for a plan neither loads torch nor stands still.
 
 ``python -m cellmap_tui.services.predict_look`` reads a request a line, as JSON, and answers in lines:
-``progress`` any number of times, then ``plan`` or ``error``. It ends with its input, or when nothing was asked
-for a minute.
+``progress`` and ``told`` any number of times, then ``plan`` or ``error``. It ends with its input,
+or when nothing was asked for a minute.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class _Progress(SilentReporter):
     def progress(self, done: float, total: float | None, unit: str) -> None:
         """Pass on how far the plan is."""
         _answer(self._answers, progress=[done, total, unit])
+
+    def warning(self, message: str) -> None:
+        """Pass on that the bucket is waited for."""
+        _answer(self._answers, told=message)
 
 
 def look(request: PredictRequest, answers: IO[str]) -> None:

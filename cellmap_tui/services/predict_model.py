@@ -25,6 +25,8 @@ DEFAULT_CROPS = "test"
 TEMPLATE = "predictions/{dataset}.zarr/{crop}"
 """Below the data root."""
 MAX_DEVICES = 64
+LEVELS = "blocks of coarser levels"
+"""What progress counts once every tile is predicted, while coarser levels are made of what was predicted."""
 
 
 @dataclass(frozen=True, slots=True)

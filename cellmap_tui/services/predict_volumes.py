@@ -124,12 +124,13 @@ def _em(request: PredictRequest, place: Place, grid: Grid, remote: RemoteEm | No
         from cellmap_tui.services.predict_remote import open_remote_em
 
         return open_remote_em(remote, place.em, grid)
-    fetch = f"fetch-data --crops {place.ref}" if place.is_crop else "check the path"
+    fetch = f"fetch-data --crops {place.ref}"
     try:
         em = open_em(place.em, grid)
     except MissingDataError as error:
+        brings = f"`{fetch}` brings it, or " if place.is_crop else ""
         raise MissingDataError(
-            f"{place.ref}: {error.message}", f"`{fetch}` brings it, or --remote reads it from the bucket"
+            f"{place.ref}: {error.message}", f"{brings}--remote reads it from the bucket"
         ) from None
     except DataError as error:
         if not place.is_crop:
@@ -138,10 +139,11 @@ def _em(request: PredictRequest, place: Place, grid: Grid, remote: RemoteEm | No
             f"{place.ref}: {error.message}", f"`verify --crops {place.ref} --repair` brings what is missing or broken"
         ) from None
     if em.lacks_nm is not None and not request.coarse_em:
+        brings = f"`{fetch} --fetch-all-em-resolutions` brings it; " if place.is_crop else ""
         raise MissingDataError(
             f"{place.ref}: the EM at {voxel(em.lacks_nm)} nm, which {voxel(grid.voxel_size_nm)} nm needs, is not on "
             f"disk; there is {voxel(em.choice.level.grid.voxel_size_nm)} nm",
-            f"`{fetch} --fetch-all-em-resolutions` brings it; --coarse-em enlarges what is there",
+            f"{brings}--coarse-em enlarges what is there",
         )
     return em
 

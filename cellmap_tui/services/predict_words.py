@@ -41,7 +41,8 @@ def crop_line(crop: PredictedCrop) -> str:
     """Return a crop in a line."""
     state = _STATES[crop.state]
     if crop.reason:
-        return f"{crop.crop}: {state}: {crop.reason.removeprefix(f'{crop.crop}: ')}"
+        reason = crop.reason.removeprefix(f"{crop.crop}: ").replace("the EM is not on disk: ", "nothing at ", 1)
+        return f"{crop.crop}: {state}: {reason}"
     stored = crop.size_bytes if crop.stored_bytes is None else crop.stored_bytes
     what = f"{len(crop.classes)} classes, {triple(crop.shape)} at {voxel(crop.voxel_size_nm)} nm, {size(stored)}"
     return f"{crop.crop}: {state}: {what}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cellmap_tui.errors import DataError, MissingDataError, Stopped
 from cellmap_tui.services.import_place import ATTRIBUTE
 from cellmap_tui.services.predict_journal import Journal
+from cellmap_tui.services.predict_model import LEVELS
 from cellmap_tui.services.predict_plan import CHUNKS, RECORD, stored_bytes
 from cellmap_tui.version import __version__
 
@@ -74,13 +75,14 @@ class Work:
         self._ready, self._report, self._remote = ready, report, remote
         self._waiting = deque(ready.jobs)
         self._parts: deque[tuple[_Open, int]] = deque()
-        self._lock = threading.Lock()
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._give_up = threading.Event()
         self._may_go = threading.Event()
         self._may_go.set()
         self._errors: list[BaseException] = []
         self._told: queue.Queue[Callable[[], None]] = queue.Queue()
         self._all_open: list[_Open] = []
+        self._levels = self._levels_done = 0
         self.tiles = 0
         self.batch_size = ready.batch_size
 
@@ -118,7 +120,10 @@ class Work:
         """Tell what happened meanwhile, and ask whether to stop; only the caller's thread talks."""
         while not self._told.empty():
             self._told.get()()
-        self._report.progress(self.tiles, self._ready.tiles, "tiles")
+        if self.tiles >= self._ready.tiles and self._levels_done < self._levels:
+            self._report.progress(self._levels_done, self._levels, LEVELS)
+        else:
+            self._report.progress(self.tiles, self._ready.tiles, "tiles")
         if not self._errors:
             # While the job is paused the devices wait as well.
             self._may_go.clear()
@@ -168,6 +173,7 @@ class Work:
         journal = closing.enter_context(Journal(job.place.folder, job.keys, job.parts, self.batch_size))
         dtype = self._ready.request.dtype
         volumes = {name: BlockVolume(journal.path / _flat(name), job.target, dtype, CHUNKS) for name in job.columns}
+        self._levels += sum(volume.finishing_steps() for volume in volumes.values())
         todo = [number for number in range(len(journal.parts)) if not journal.is_done(number)]
         opened = _Open(job, journal, volumes, len(todo), closing)
         self._all_open.append(opened)
@@ -273,6 +279,8 @@ class Work:
         self._told.put(lambda: self._report.artefact(path, "prediction"))
 
     def _pause(self) -> None:
+        with self._counting:
+            self._levels_done += 1
         if self._give_up.is_set():
             raise Stopped("the prediction was stopped", "start it again to go on")
 

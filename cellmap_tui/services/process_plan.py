@@ -187,11 +187,25 @@ def _job(
         if known is None:
             return None
         grid = _grid_of(crop, known, output, place)
+    _check_needed(
+        crop, label, recipe, place, [n for n in others if n not in keys and not output.with_name(n).is_dir()]
+    )
     read = [find_core(place, crop, label), *(find_named(place, crop, name) for name in read_names(recipe))]
     prints = [fingerprint(one) for one in (path, *read) if one is not None]
     labels = [f"{name} {keys.get(name) or key_of(output.with_name(name)) or ''}" for name in others]
     key = job_key(recipe, *prints, *labels, "union" if starts_from_others else "")
     return VolumeJob(crop, label, recipe, place, prediction, grid, output, key, _members(catalog, label))
+
+
+def _check_needed(crop: Crop, label: str, recipe: ClassRecipe, place: str, unmade: list[str]) -> None:
+    """Refuse a recipe that reads what is neither there nor made before it."""
+    unpredicted = [name for name in read_names(recipe) if find_named(place, crop, name) is None]
+    what, names = ("labels", unmade) if unmade else ("a prediction", unpredicted)
+    if names:
+        raise MissingDataError(
+            f"{label} needs {what} of {', '.join(map(printable, names))}: not there, not made",
+            "predict it first, or correct the recipe",
+        )
 
 
 def _grid_of(crop: Crop, name: str, output: Path, place: str) -> Grid:

@@ -90,7 +90,7 @@ class Outage:
             if message is None:
                 break
             if not was_away:
-                self._listener.waiting(since_s, message or reason)
+                self._listener.waiting(since_s, f"{message or reason}, waited for until {self._until()}")
             was_away = True
             self.check_patience(message)
         if was_away:
@@ -107,6 +107,10 @@ class Outage:
             fault = classify(error)
             return fault.message if fault.kind is Kind.NETWORK else None
         return None
+
+    def _until(self) -> str:
+        left_s = self._limit_s() - (time.monotonic() - self._answered_at)
+        return time.strftime("%H:%M:%S", time.localtime(time.time() + left_s))
 
     def _limit_s(self) -> float:
         return self._patience_s if self.answers else min(_FIRST_CONTACT_S, self._patience_s)

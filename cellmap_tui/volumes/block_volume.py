@@ -79,6 +79,13 @@ class BlockVolume:
         except OSError as error:
             raise cannot_write(self._folder, error) from None
 
+    def finishing_steps(self) -> int:
+        """Return how often `finish` calls its checkpoint: once for every block of a coarser level."""
+        voxel_bytes = self._dtype.itemsize * 8
+        levels = range(1, level_count(self._grid.shape, self._chunks))
+        shapes = (level_grid(self._grid, k).shape for k in levels)
+        return sum(1 for shape in shapes for _ in _blocks(shape, self._chunks, voxel_bytes))
+
     def finish(
         self, path: Path, attributes: Mapping[str, Any], checkpoint: Callable[[], None], *, overwrite: bool
     ) -> None:

@@ -274,6 +274,18 @@ async def test_the_job_stands_above_what_the_step_does() -> None:
         assert "25 %" in str(job.render())
 
 
+async def test_a_job_that_died_says_which_key_goes_on() -> None:
+    run = run_of("20251009T085200Z-process-0000c1", "lost", command="process", done=1.0, total=4.0, unit="voxels")
+    write_log(run, [])
+    async with app_with(run).run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        while not pilot.app.runs:
+            await pilot.pause(0.01)
+        screen._run_id = run.run_id
+        screen.see_runs()
+        assert "lost  process  r goes on  25 %" in str(screen.query_one("#job").render())
+
+
 async def test_v_opens_the_labels_of_the_crop_and_the_prediction_while_there_are_none(crop: Crop) -> None:
     write_em(Path("data"), crop)
     async with app_with().run_test(size=(80, 24)) as pilot:

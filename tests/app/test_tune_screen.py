@@ -83,6 +83,34 @@ async def test_the_chosen_half_is_told_from_the_reported_one_and_a_loss_is_said(
         assert "worse there than the start" in str(why.render())
 
 
+async def test_one_crop_that_chose_and_reports_is_not_said_to_have_had_no_say() -> None:
+    run = tuned_run()
+    found = (run.path / "result.json").read_text()
+    (run.path / "result.json").write_text(found.replace('"reported_on": ["crop2"]', '"reported_on": ["crop1"]'))
+    async with app_with(run).run_test(size=(160, 50)) as pilot:
+        screen = await opened(pilot)
+        said = str(screen.query_one("#why").render())
+        assert "Reported on crop1: 0.722" in said
+        assert "no say" not in said
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("stopped", "52 %  r goes on"), ("lost", "52 %  r goes on"), ("failed", "disk full  r goes on")],
+)
+async def test_a_tuning_that_ended_early_says_which_key_goes_on(state: str, words: str) -> None:
+    said = {"stopped": "stopped by me", "lost": "", "failed": "disk full"}[state]
+    run = run_of("t", state, command="tune", done=52.0, unit="recipes", message=said, remedy="`runs resume`")
+    async with app_with(run).run_test(size=(80, 24)) as pilot:
+        screen = TuneScreen(TuneForm())
+        await pilot.app.push_screen(screen)
+        while not pilot.app.runs:
+            await pilot.pause(0.01)
+        await at_rest(pilot)
+        assert words in screen.table.empty
+        assert "runs resume" not in screen.table.empty
+
+
 async def test_the_tuned_steps_of_marked_classes_go_into_the_recipe() -> None:
     answers: list = []
     async with app_with(tuned_run()).run_test(size=(80, 24)) as pilot:

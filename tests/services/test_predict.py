@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -24,9 +25,10 @@ from cellmap_tui.services.models import from_json, to_json
 from cellmap_tui.services.predict import plan_predict, predict
 from cellmap_tui.services.predict_ensemble import read_ensemble
 from cellmap_tui.services.predict_journal import NAME, Journal, rows_done, shares_predicted
-from cellmap_tui.services.predict_model import PredictRequest, PredictResult
+from cellmap_tui.services.predict_model import LEVELS, PredictRequest, PredictResult
 from cellmap_tui.services.predict_words import result_lines
 from cellmap_tui.services.report import SilentReporter
+from cellmap_tui.volumes import block_volume
 from cellmap_tui.volumes.geometry import Box, whole
 from cellmap_tui.volumes.ngff import open_multiscale
 from cellmap_tui.volumes.read import read_box
@@ -262,6 +264,38 @@ def test_progress_of_a_flat_network_is_told_over_all_three_directions(root, tmp_
     assert all(told == {0: pytest.approx(share, abs=1e-4)} for share, _, told in seen)
 
 
+def test_after_the_last_tile_it_counts_the_blocks_of_coarser_levels(root, run, tmp_path, monkeypatch):
+    told, halve = threading.Event(), block_volume._halve
+
+    class Waiting(Listener):
+        def progress(self, done, total, unit):
+            super().progress(done, total, unit)
+            if unit == LEVELS:
+                told.set()
+
+    def wait(*given):
+        # Levels are made once it was told that they are.
+        assert told.wait(60)
+        halve(*given)
+
+    listener = Waiting()
+    monkeypatch.setattr(block_volume, "_halve", wait)
+    predict(request(root, run, classes=("mito",), output=str(tmp_path / "out")), listener)
+    units = [unit for _, _, unit in listener.steps if unit in ("tiles", LEVELS)]
+    assert units.index(LEVELS) > units.index("tiles")
+    levels = [(done, total) for done, total, unit in listener.steps if unit == LEVELS]
+    assert all(0 <= done < total for done, total in levels)
+    done, total, unit = listener.steps[-1]
+    assert (done, unit) == (total, "tiles")
+
+
+def test_as_many_blocks_of_levels_are_foreseen_as_are_made(tmp_path):
+    volume = block_volume.BlockVolume(tmp_path / "new", EM, "uint8", (32, 32, 32))
+    made = []
+    volume.finish(tmp_path / "done", {}, lambda: made.append(1), overwrite=False)
+    assert len(made) == block_volume.BlockVolume(tmp_path / "same", EM, "uint8", (32, 32, 32)).finishing_steps() > 1
+
+
 def test_an_ensemble_takes_classes_from_the_runs_that_it_names(root, run, tmp_path):
     network(tmp_path / "coarse", columns=("er", "nuc"), size=16.0, seed=1)
     file = tmp_path / "ensemble.toml"
@@ -423,6 +457,9 @@ def test_em_that_was_not_fetched_is_told_with_what_brings_it(run, tmp_path):
     shutil.rmtree(em)
     gone = predict(request(root, run, output=str(tmp_path / "x")), SilentReporter())
     assert "fetch-data --crops set/crop1" in gone.crops[0].reason
+    line = next(line for line in result_lines(gone) if line.startswith("set/crop1:"))
+    assert "EM missing: nothing at /" in line
+    assert "`fetch-data --crops set/crop1` brings it, or --remote" in line
 
 
 def test_a_broken_chunk_fails_its_crop_alone(run, tmp_path):

@@ -11,10 +11,11 @@ import threading
 
 import pytest
 
+from cellmap_tui.app import predict_planning
 from cellmap_tui.app.predict_planning import Planner
 from cellmap_tui.errors import CellmapError, Stopped
 from cellmap_tui.services.models import to_json
-from cellmap_tui.services.predict_look import look, serve
+from cellmap_tui.services.predict_look import _Progress, look, serve
 from tests.services.predicting import data_root, network, other, request
 
 
@@ -44,6 +45,23 @@ def test_an_error_is_an_answer_with_its_remedy(asked):
     message, remedy = last["error"]
     assert "/nowhere" in message
     assert remedy
+
+
+def test_that_the_bucket_is_waited_for_is_answered_at_once():
+    written = io.StringIO()
+    _Progress(written).warning("waiting since noon")
+    assert json.loads(written.getvalue()) == {"told": "waiting since noon"}
+
+
+def test_what_is_waited_for_stands_in_place_of_the_count(asked, monkeypatch):
+    lines = [{"progress": [0, 2, "crops planned"]}, {"told": "waiting since noon"}, {"error": ["away", ""]}]
+    planner, said = Planner(), []
+    monkeypatch.setattr(predict_planning, "_answers", lambda _child, _is_cancelled: iter(lines))
+    monkeypatch.setattr(predict_planning, "_write", lambda _child, _request: None)
+    monkeypatch.setattr(planner, "_ready_child", lambda: None)
+    with pytest.raises(CellmapError, match="away"):
+        planner.plan(asked, said.append, lambda: False)
+    assert said[-1] == "waiting since noon"
 
 
 def test_it_ends_with_its_input_and_when_nothing_is_asked(asked):

@@ -12,7 +12,7 @@ from textual.worker import get_current_worker
 
 from cellmap_tui.app.keys import bind
 from cellmap_tui.app.process_form import TuneForm
-from cellmap_tui.app.run_actions import RunScreen
+from cellmap_tui.app.run_actions import RESUMABLE, RunScreen
 from cellmap_tui.app.run_words import amount_words, eta_words, progress_words, state_words
 from cellmap_tui.app.screens.fill_in import FillIn
 from cellmap_tui.app.screens.sub import SubScreen
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from cellmap_tui.jobs.summary import RunSummary
 
 NOTHING = "No tuning yet. n tries thresholds, sizes and ways to tell objects apart on crops with ground truth."
+
+AGAIN = "r goes on where it was"
 
 
 class TunedTable(VirtualTable[TunedClass]):
@@ -157,12 +159,15 @@ class TuneScreen(SubScreen, RunScreen):
         is_read = self.tuning is not None and self.tuning.run_id == run.run_id
         words = f"{state_words(run)}  {amount_words(run)}  {progress_words(run)}"
         note = f"{words}  {eta_words(run)}" if run.is_live else printable(run.message or words)
+        if run.state in RESUMABLE:
+            # What the job says of it is for those who started it in a shell.
+            note = f"{words}  {AGAIN}" if run.state == "stopped" or not run.message else f"{note}  {AGAIN}"
         if is_read and self.tuning is not None:
             note = summary(self.tuning.result)
         pane.set_title(f"tuned classes  {run.run_id}", note)
         if not is_read:
             table = self.table
-            table.empty = note if run.is_live or run.state == "done" else f"{words}: {note}. {run.remedy or ''}"
+            table.empty = note if run.is_live or run.state in {"done", "stopped"} else f"{words}: {note}"
             if self.tuning is None:
                 table.refresh()
 
