@@ -116,6 +116,18 @@ def test_a_run_that_is_asked_for_but_not_there_is_told(train, place):
     assert "there are no runs" in events[-1]["message"]
 
 
+def test_without_a_configuration_it_says_which_defaults_hold(train, place, capsys, monkeypatch):
+    monkeypatch.setattr("cellmap_tui.cli.commands.train.run_work", lambda *_: 0)
+    assert (
+        main(["--batch", f"--data-root={place / 'data'}", "train", "--set", "epochs=7", "--set", "classes=mito"]) == 0
+    )
+    first = capsys.readouterr().err.splitlines()[0]
+    assert "no configuration is named: the defaults and --set hold; classes mito; resencunet; patches of" in first
+    assert "7 epochs; `cellmap-tui config show` lists all" in first
+    assert main(["--batch", f"--data-root={place / 'data'}", "train", "config.toml"]) == 0
+    assert "no configuration" not in capsys.readouterr().err
+
+
 def test_a_typo_names_the_nearest_key_and_makes_no_run(train, place):
     (place / "config.toml").write_text(CONFIG.replace("epochs = 2", "epcohs = 2"), encoding="utf-8")
     code, events = train("config.toml")

@@ -12,13 +12,14 @@ from cellmap_tui.cli.commands import Subparsers, add_command
 from cellmap_tui.cli.values import absolute
 from cellmap_tui.cli.work import run_here, run_work, start_job, write_result
 from cellmap_tui.errors import RequestError
-from cellmap_tui.text import count, duration, size
+from cellmap_tui.text import count, duration, printable, size, triple, voxel
 
 if TYPE_CHECKING:
     import argparse
 
     from cellmap_tui.cli.context import Context
     from cellmap_tui.jobs.rundir import RunDir
+    from cellmap_tui.learning.config_model import TrainConfig
     from cellmap_tui.services.train_model import Preflight, TrainRequest, TrainResult
 
 EXAMPLES = """\
@@ -39,7 +40,12 @@ def add(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = add_command(subparsers, "train", EXAMPLES)
     parser.add_argument(
-        "config", nargs="?", type=Path, metavar="CONFIG", help=".toml or .py file, or the folder of a run"
+        "config",
+        nargs="?",
+        type=Path,
+        metavar="CONFIG",
+        help=".toml or .py file, or the folder of a run; "
+        "without one, the defaults that `cellmap-tui config show` lists, with --set on top",
     )
     parser.add_argument(
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="a key on top of the file"
@@ -170,10 +176,22 @@ def _check(request: TrainRequest, context: Context) -> None:
 
     ask = None if context.batch or context.detach or not context.has_terminal else ask_trust
     config = settled_config(request, ask=ask).checked()
+    if request.config is None and not context.quiet:
+        diagnostics.note(_default_words(config))
     if request.data_root is None and not config.use_s3 and not config.datasplit_path.exists():
         from cellmap_tui.services.settings import checked_data_root
 
         checked_data_root(context.settings)
+
+
+def _default_words(config: TrainConfig) -> str:
+    """Say what is trained where no configuration is named."""
+    patch = config.input_array_info[0]
+    return printable(
+        f"no configuration is named: the defaults and --set hold; classes {', '.join(config.classes)}; "
+        f"{config.model_name}; patches of {triple(patch.shape)} voxels at {voxel(patch.scale_nm)} nm; "
+        f"{count(config.epochs)} epochs; `cellmap-tui config show` lists all"
+    )
 
 
 def _dry_run(request: TrainRequest, context: Context) -> int:
