@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cellmap_tui.app.screens.slice import SliceScreen
-from cellmap_tui.app.widgets import protocol_image
+from cellmap_tui.app.widgets import protocol_image, slice_view
 from cellmap_tui.app.widgets.protocol_image import (
     Picture,
     ProtocolImage,
@@ -98,18 +98,22 @@ async def test_the_picture_is_drawn_by_the_widget_of_the_chosen_protocol(termina
         assert toasts(app) == []
 
 
-async def test_half_cells_are_shown_while_scrubbing_and_the_picture_afterwards(terminal):
+async def test_half_cells_are_shown_while_scrubbing_and_the_picture_afterwards(terminal, monkeypatch):
     app = app_that_draws("sixel")
     async with app.run_test(size=(120, 40)) as pilot:
         source = await open_slices(app, pilot)
         await pictured(app, pilot)
         view, picture = app.screen.query_one(SliceView), app.screen.query_one(ProtocolImage)
-        await pilot.press("right_square_bracket")
-        while not view._wanted.coarse or view._is_drawing:
-            await pilot.pause()
+        with monkeypatch.context() as still_scrubbing:
+            still_scrubbing.setattr(slice_view, "SETTLE_S", 3600)
+            await pilot.press("right_square_bracket")
+            while view._is_drawing:
+                await pilot.pause()
+        assert view._wanted.coarse
         assert not picture.has_class("-shown")
         assert SIXEL not in painted(app)
         assert (view._wanted.width, view._wanted.height) == (view.size.width // 2, view.size.height - 1)
+        await pilot.press("right_square_bracket")
         assert SIXEL in await pictured(app, pilot)
         assert not source.specs[-1].coarse
 
