@@ -16,8 +16,8 @@ that shows the same: figures stand beside their limits.
 | open | 100,000 rows x 10 metrics, until the newest numbers are painted | 1 s |
 | viewers | time of a training's step with none and with five viewers, left alone, of the same nice value | 1 % |
 
-A key is pressed before `bytes` and `follow` measure, as a screen that is left alone on a full machine draws seldom: keep
-`--seconds` below that. What five viewers take after a key is told by `viewers` too, beside no limit.
+A key is pressed before `bytes` and `follow` measure, as a screen that is left alone on a full machine draws seldom
+after 30 s: keep `--seconds` below that. What five viewers take after a key is told by `viewers` too, beside no limit.
 """
 
 from __future__ import annotations
