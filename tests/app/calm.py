@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROUND_S = 0.005
 ROUNDS = 4
 """As many calm rounds in a row; a message may be on its way from one queue to the next."""
-LONGEST_S = 10.0
+LONGEST_S = 3.0
 """An app that never rests is not waited for: tests of such wait for what they want to see."""
 NOISE_S = 0.0005
 TASKS = Path("/proc/self/task")

@@ -114,7 +114,7 @@ def test_a_picture_that_cannot_be_written_names_the_place(cellmap, stacks, tmp_p
     assert cellmap("--batch", *import_words(stacks, tmp_path / "data")).code == 0
     (tmp_path / "file").write_text("")
     answer = cellmap("--data-root", tmp_path / "data", "visualize", "mine/1", "-o", tmp_path / "file" / "slice.png")
-    assert answer.code == 1
+    assert answer.code == 3
     assert str(tmp_path / "file") in answer.err
     assert "Traceback" not in answer.err
 
