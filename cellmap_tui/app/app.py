@@ -138,7 +138,7 @@ class CellmapApp(App[None]):
         from cellmap_tui.app.screens.base import BaseScreen
 
         self.toasts_end_s = max(self.toasts_end_s, time.monotonic() + event.notification.timeout)
-        if isinstance(self.screen, BaseScreen):
+        if self.screen_stack and isinstance(self.screen, BaseScreen):
             self.screen.toasted()
 
     def notify_once(self, message: str, **options: Any) -> None:
@@ -231,6 +231,8 @@ class CellmapApp(App[None]):
 
     def _look_at_runs(self) -> None:
         self._looks += 1
+        if not self.screen_stack:  # about to end
+            return
         if self._looks % SELDOM and getattr(self.screen, "is_left_alone", False):
             return
         if not any(worker.group == "runs" and worker.is_running for worker in self.workers):

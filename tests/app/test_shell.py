@@ -628,3 +628,11 @@ async def test_the_end_of_a_run_is_told_on_every_screen() -> None:
             "✓ demo is done after 1 min 00 s; on the home screen, b opens its data",
             "✗ import failed: no [x]",
         ]
+
+
+async def test_a_look_at_the_runs_while_the_app_ends_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_with()
+    async with app.run_test():
+        with monkeypatch.context() as ending:
+            ending.setattr(app, "_screen_stacks", {app.current_mode: []})
+            app._look_at_runs()
