@@ -192,7 +192,17 @@ def test_leave_to_run_python_is_not_kept(tmp_path) -> None:
     assert not kept.base.force
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"edits": 3}', b"\xff\xfe", b"[" * 100_000])
+BROKEN = {
+    "empty": b"",
+    "open": b"{",
+    "a list": b"[]",
+    "edits": b'{"edits": 3}',
+    "bytes": b"\xff\xfe",
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_a_broken_draft_is_passed_over(tmp_path, content) -> None:
     draft = ConfigDraft().edited("epochs", "3")
     write_draft(tmp_path, draft)
